@@ -1,0 +1,36 @@
+//! What an association event can be asked.
+
+use super::{EventDetails, Schedule};
+use crate::source::SourceRef;
+
+/// Put an association event on the calendar.
+#[derive(Debug, Clone)]
+pub struct ScheduleEvent {
+    /// What people read about it.
+    pub details: EventDetails,
+    /// When.
+    pub schedule: Schedule,
+    /// Where it is imported from.
+    pub source: Option<SourceRef>,
+}
+
+/// Move it.
+#[derive(Debug, Clone)]
+pub struct RescheduleEvent {
+    /// When.
+    pub schedule: Schedule,
+}
+
+/// Change what people read about it.
+#[derive(Debug, Clone)]
+pub struct ChangeEventDetails {
+    /// All of it.
+    pub details: EventDetails,
+}
+
+/// Call it off.
+#[derive(Debug, Clone)]
+pub struct CancelEvent {
+    /// Why, as the public reads it.
+    pub reason: String,
+}

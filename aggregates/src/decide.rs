@@ -1,0 +1,53 @@
+//! What every aggregate has in common: it decides, and its events can be stored.
+
+use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink, persist::EventUpcaster};
+
+/// The pure heart of an aggregate. `cqrs_es::Aggregate::handle` calls it and nothing else, so the same
+/// decision runs under the executor, under the test framework and in a foreign `cqrs-es` application.
+pub trait Decide:
+    Aggregate<
+        Command: Clone + Send + 'static,
+        Event: StoredEvent,
+        Error: PartialEq + Send + Sync + 'static,
+        Services = (),
+    > + Clone
+    + 'static
+{
+    /// All events of the command, or a refusal; never half of them.
+    ///
+    /// Asking for what is already so gives no events.
+    fn decide(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+}
+
+/// An event enum whose variants are stored for ever.
+pub trait StoredEvent: DomainEvent + 'static {
+    /// The stream category: the aggregate's name in every room, such as `event_roster`.
+    const CATEGORY: &'static str;
+
+    /// The variant's name as stored in the `type` column.
+    fn type_name(&self) -> &'static str;
+
+    /// The schema version this code writes for the variant. Starts at 1.
+    fn schema_version(&self) -> u16;
+
+    /// What brings older stored versions up to today's, in the order they apply.
+    fn upcasters() -> Vec<Box<dyn EventUpcaster>> {
+        Vec::new()
+    }
+}
+
+/// The refusal of an aggregate that never refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {}
+
+/// The body of every `Aggregate::handle`: decide, then hand over what was decided.
+pub(crate) async fn handle<A: Decide>(
+    aggregate: &mut A,
+    command: A::Command,
+    sink: &EventSink<A>,
+) -> Result<(), A::Error> {
+    for event in aggregate.decide(command)? {
+        sink.write(event, aggregate).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! What can happen at a series of invoice numbers.
+
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use crate::ids::InvoiceId;
+
+/// What happened. Stored for ever: add variants and versions, never change one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(tag = "type")]
+pub enum SeriesEvent {
+    /// An invoice has the next number.
+    NumberAssigned {
+        /// The series: `2026`.
+        series: String,
+        /// Which invoice.
+        invoice_id: InvoiceId,
+        /// Its number.
+        number: u32,
+    },
+}
