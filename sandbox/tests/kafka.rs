@@ -1,0 +1,35 @@
+//! The private Kafka: it starts, takes connections, and survives a kill and a stop at the same address.
+
+use std::fs;
+use std::net::TcpStream;
+
+use guildhall_sandbox::kafka::{Kafka, KafkaOptions};
+use guildhall_sandbox::testing;
+use tempfile::TempDir;
+
+#[test]
+fn it_comes_back_at_the_same_address_on_the_same_data() {
+    if testing::kafka_brokers().is_none() {
+        return;
+    }
+    let home = TempDir::new().expect("a directory");
+    let options = KafkaOptions { data_dir: home.path().join("kafka"), settings: vec![] };
+    let mut kafka = Kafka::start(options.clone()).expect("it starts");
+    let (brokers, cluster) = (kafka.brokers(), cluster_id(&kafka));
+    kafka.kill().expect("it dies");
+    assert!(TcpStream::connect(&brokers).is_err());
+    kafka.restart().expect("it starts again after a crash");
+    TcpStream::connect(&brokers).expect("it is there again");
+    kafka.stop().expect("it stops");
+    assert!(TcpStream::connect(&brokers).is_err());
+    drop(kafka);
+
+    let kafka = Kafka::start(options).expect("it starts on what is there, at other ports");
+    TcpStream::connect(kafka.brokers()).expect("it is there again");
+    assert_eq!(cluster_id(&kafka), cluster);
+}
+
+fn cluster_id(kafka: &Kafka) -> String {
+    let properties = fs::read_to_string(kafka.data_dir().join("data/meta.properties")).expect("it is formatted");
+    properties.lines().find(|line| line.starts_with("cluster.id=")).expect("an id").to_owned()
+}
