@@ -51,3 +51,22 @@ pub(crate) async fn handle<A: Decide>(
     }
     Ok(())
 }
+
+/// The command enum of an aggregate: one variant for each command, made from it by `into()`.
+///
+/// Sixty commands would need four hundred lines that differ in nothing but a name.
+macro_rules! command_enum {
+    ($(#[$attribute:meta])* $name:ident { $($command:ident),+ $(,)? }) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone)]
+        pub enum $name {
+            $(#[doc = concat!("See [`", stringify!($command), "`].")] $command($command),)+
+        }
+        $(impl From<$command> for $name {
+            fn from(command: $command) -> Self {
+                Self::$command(command)
+            }
+        })+
+    };
+}
+pub(crate) use command_enum;

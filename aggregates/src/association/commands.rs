@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 
-use crate::{membership::StatusRules, money::Currency};
+use crate::{decide::command_enum, membership::StatusRules, money::Currency};
 
 /// Start keeping the records of an association.
 #[derive(Debug, Clone)]
@@ -29,4 +29,11 @@ pub struct RenameAssociation {
 pub struct ChangeStatusRules {
     /// All rules, in order; the first that matches wins.
     pub rules: StatusRules,
+}
+
+command_enum! {
+    /// Everything an association can be asked.
+    AssociationCommand {
+        FoundAssociation, RenameAssociation, ChangeStatusRules
+    }
 }

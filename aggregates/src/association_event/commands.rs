@@ -1,7 +1,7 @@
 //! What an association event can be asked.
 
 use super::{EventDetails, Schedule};
-use crate::source::SourceRef;
+use crate::{decide::command_enum, source::SourceRef};
 
 /// Put an association event on the calendar.
 #[derive(Debug, Clone)]
@@ -33,4 +33,11 @@ pub struct ChangeEventDetails {
 pub struct CancelEvent {
     /// Why, as the public reads it.
     pub reason: String,
+}
+
+command_enum! {
+    /// Everything an association event can be asked.
+    AssociationEventCommand {
+        ScheduleEvent, RescheduleEvent, ChangeEventDetails, CancelEvent
+    }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{CapacityPool, ImportedStanding, Registrant, Registration, RosterPolicy, TicketType};
 use crate::{
     Money,
+    decide::command_enum,
     ids::{InvoiceId, PaymentId, RegistrationId},
     personal::{FreeText, Personal},
     source::SourceRef,
@@ -176,4 +177,11 @@ pub struct ImportRegistration {
     pub at: DateTime<Utc>,
     /// Which row it is.
     pub source: SourceRef,
+}
+
+command_enum! {
+    /// Everything a roster can be asked.
+    RosterCommand {
+        OpenRegistration, CloseRegistration, ChangeCapacity, RegisterForEvent, AwaitPayment, ConfirmRegistration, ApproveRegistration, DeclineRegistration, AcceptOffer, DeclineOffer, CancelRegistration, TransferRegistration, ExpireDue, CheckIn, RecordNoShow, ImportRegistration
+    }
 }

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::{InvoiceLine, InvoicePurpose};
 use crate::{
     Money,
+    decide::command_enum,
     ids::{CreditNoteId, PaymentId, SubjectId},
     money::Currency,
 };
@@ -75,4 +76,11 @@ pub struct WriteOffInvoice {
     pub reason: String,
     /// Today.
     pub today: NaiveDate,
+}
+
+command_enum! {
+    /// Everything an invoice can be asked.
+    InvoiceCommand {
+        DraftInvoice, IssueInvoice, ApplyPayment, ReversePayment, CreditInvoice, WriteOffInvoice
+    }
 }

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use super::{ContactDetails, MemberKind, PrivacySwitches};
 use crate::{
+    decide::command_enum,
     ids::MemberId,
     personal::{BirthDate, FreeText, PersonName, Personal, Profile},
     source::SourceRef,
@@ -94,3 +95,10 @@ pub struct AddNote {
 /// Make their personal data unreadable for ever.
 #[derive(Debug, Clone)]
 pub struct ForgetMember {}
+
+command_enum! {
+    /// Everything a member record can be asked.
+    MemberCommand {
+        RegisterMember, ChangeName, ChangeContactDetails, ChangeProfile, AddCredential, RemoveCredential, ChangePrivacy, ChangeAffiliations, RecordDeath, AddNote, ForgetMember
+    }
+}

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use super::{ImportedOverride, MembershipStatus, SoldPlan, StatusRules, Term};
 use crate::{
+    decide::command_enum,
     ids::{MemberId, PaymentId},
     personal::{FreeText, Personal},
     source::SourceRef,
@@ -138,4 +139,11 @@ pub struct ImportMembership {
     pub overridden: Option<ImportedOverride>,
     /// Which row it is.
     pub source: SourceRef,
+}
+
+command_enum! {
+    /// Everything a membership can be asked.
+    MembershipCommand {
+        ApplyForMembership, ApproveMembership, DeclineMembership, ActivateMembership, RenewMembership, CompleteRenewal, ChangeMembershipPlan, CancelMembership, OverrideStatus, ClearStatusOverride, RecordStatus, ImportMembership
+    }
 }

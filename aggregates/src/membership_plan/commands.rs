@@ -1,7 +1,7 @@
 //! What a plan can be asked.
 
 use super::PlanTerms;
-use crate::source::SourceRef;
+use crate::{decide::command_enum, source::SourceRef};
 
 /// Offer a plan.
 #[derive(Debug, Clone)]
@@ -24,3 +24,10 @@ pub struct RevisePlan {
 /// Stop offering it.
 #[derive(Debug, Clone)]
 pub struct RetirePlan {}
+
+command_enum! {
+    /// Everything a plan can be asked.
+    PlanCommand {
+        CreatePlan, RevisePlan, RetirePlan
+    }
+}

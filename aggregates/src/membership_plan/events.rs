@@ -1,7 +1,7 @@
 //! What a plan is made of and what can happen to it.
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::{Money, source::SourceRef};
 
@@ -125,7 +125,7 @@ pub struct PlanTerms {
 }
 
 /// What happened. Stored for ever: add variants and versions, never change one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]
 pub enum PlanEvent {
     /// The plan can be applied for. Its version is 1.

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::ContributionStanding;
 use crate::{
     Money,
+    decide::command_enum,
     ids::{InvoiceId, RefundId, SubjectId},
     invoice::RevenueKind,
     source::SourceRef,
@@ -74,4 +75,11 @@ pub struct ImportContribution {
     pub on: NaiveDate,
     /// Which row it is.
     pub source: SourceRef,
+}
+
+command_enum! {
+    /// Everything a payment can be asked.
+    PaymentCommand {
+        RecordPayment, AllocatePayment, RefundPayment, RecordChargeback, ImportContribution
+    }
 }
