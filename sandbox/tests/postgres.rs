@@ -11,9 +11,10 @@ fn options(directory: &Path) -> PostgresOptions {
     PostgresOptions { data_dir: directory.to_owned(), durable: true, settings: vec![], port: None }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the task ends with its client, and the runtime with its test")]
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
-    tokio::task::spawn(connection);
+    tokio::spawn(connection);
     client
 }
 
