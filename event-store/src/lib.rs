@@ -5,12 +5,33 @@
 //! seen position p never sees a new event at or below p. Personal data enters through the [`vault`] only.
 //!
 //! This room knows nothing about HTTP, Kafka or the rules of any aggregate.
+//!
+//! The door is [`EventStore`]; everything else is what it takes and gives. The order of history is made in one place, the
+//! function `es.append` in `migrations/es/`, and nothing else inserts an event.
 
+mod batch;
 pub mod clock;
+mod error;
+mod head;
+mod integrity;
+mod load;
+mod options;
+mod read;
 pub mod record;
-mod upcast;
+mod store;
 pub mod unit;
+mod upcast;
+pub mod vault;
+pub mod verify;
+mod writer;
 
+pub use batch::Batch;
 pub use clock::Clock;
+pub use error::{LoadError, StoreError};
+pub use load::Loaded;
+pub use options::{MAX_EVENT_BYTES, MAX_METADATA_BYTES, MAX_PAGE, StoreOptions};
 pub use record::{Actor, DecodeError, Metadata, RecordedEvent, StreamId};
+pub use store::EventStore;
 pub use unit::{Claim, DecidedCommand, NewEvent, Receipt, ReceiptEvent, RecordedCommand, Unit, UnitOutcome};
+pub use vault::{KeyEncryptionKey, Vault, VaultError};
+pub use verify::{VerifyOptions, VerifyReport};

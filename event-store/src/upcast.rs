@@ -40,5 +40,6 @@ pub(crate) fn decode<E: StoredEvent>(event: &RecordedEvent) -> Result<E, DecodeE
 }
 
 fn upcasters_of<E: StoredEvent>() -> Upcasters {
-    UPCASTERS.with_borrow_mut(|known| Rc::clone(known.entry(TypeId::of::<E>()).or_insert_with(|| E::upcasters().into())))
+    UPCASTERS
+        .with_borrow_mut(|known| Rc::clone(known.entry(TypeId::of::<E>()).or_insert_with(|| E::upcasters().into())))
 }

@@ -33,6 +33,8 @@ CREATE TABLE es.event (
     payload        bytea       NOT NULL
 ) PARTITION BY RANGE (position);
 ALTER TABLE es.event ALTER metadata SET STORAGE EXTERNAL, ALTER payload SET STORAGE EXTERNAL;
+-- The history of one association, for its auditors, its exports and its seal.
+CREATE INDEX event_of_tenant ON es.event (tenant_id, position);
 
 -- What every command came to, also of those that recorded nothing: the receipt that is given again.
 CREATE TABLE es.command_log (
@@ -109,7 +111,7 @@ SELECT es.ensure_partitions();
 -- caller sees to that; the unique constraints refuse the whole call if it does not.
 --
 -- Outcomes: `appended` (`at`: the position before its first event), `conflict` (`at`: the stream's version),
--- `duplicate`, `claim_taken` (`command`, `kind`). Whether a command was recorded before is asked first, so that a
+-- `duplicate`, `claim_taken` (`command_id`, `kind`). Whether a command was recorded before is asked first, so that a
 -- unit sent again after a lost answer is never told that it conflicts with itself.
 --
 -- The settings make the plan independent of statistics: this function's plan is made once for each connection, at the
@@ -120,7 +122,7 @@ CREATE FUNCTION es.append(
     c_unit int[], c_id uuid[], c_hash bytea[], c_metadata bytea[], c_events int[],
     e_command int[], e_id uuid[], e_type text[], e_schema smallint[], e_payload bytea[], e_leaf bytea[],
     k_command int[], k_kind text[], k_value bytea[]
-) RETURNS TABLE (unit bigint, outcome text, at bigint, command bigint, kind text)
+) RETURNS TABLE (unit bigint, outcome text, at bigint, command_id uuid, kind text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
@@ -156,7 +158,7 @@ BEGIN
         LEFT JOIN LATERAL (SELECT true AS known FROM es.command_log l
             WHERE l.tenant_id = u.tenant_id AND l.command_id = x.id LIMIT 1) l ON true
     ), k AS MATERIALIZED (
-        SELECT x.*, c.unit, u.tenant_id, mine.held_at, mine.value AS held, other.stream_key IS NOT NULL AS taken
+        SELECT x.*, c.unit, c.id AS command_id, u.tenant_id, mine.held_at, mine.value AS held, other.stream_key IS NOT NULL AS taken
         FROM unnest(k_command, k_kind, k_value) WITH ORDINALITY x (command, kind, value, place)
         JOIN c ON c.command = x.command
         JOIN u ON u.unit = c.unit
@@ -166,13 +168,13 @@ BEGIN
             WHERE o.tenant_id = u.tenant_id AND o.kind = x.kind AND o.value_hmac = x.value
               AND o.stream_key IS DISTINCT FROM u.stream_key LIMIT 1) other ON true
     ), judged AS MATERIALIZED (
-        SELECT u.*, d.events, t.command, t.kind,
+        SELECT u.*, d.events, t.command_id, t.kind,
             CASE WHEN d.known THEN 'duplicate' WHEN u.expected <> u.actual THEN 'conflict'
                  WHEN t.unit IS NOT NULL THEN 'claim_taken' ELSE 'appended' END AS outcome
         FROM u
         JOIN (SELECT c.unit, sum(c.events)::bigint AS events, bool_or(c.known) AS known FROM c GROUP BY c.unit) d
           ON d.unit = u.unit
-        LEFT JOIN (SELECT DISTINCT ON (k.unit) k.unit, k.command::bigint, k.kind FROM k WHERE k.taken ORDER BY k.unit, k.place) t
+        LEFT JOIN (SELECT DISTINCT ON (k.unit) k.unit, k.command_id, k.kind FROM k WHERE k.taken ORDER BY k.unit, k.place) t
           ON t.unit = u.unit
     ), placed AS MATERIALIZED (
         SELECT j.*, head + coalesce(sum(j.events) FILTER (WHERE j.outcome = 'appended')
@@ -216,7 +218,7 @@ BEGIN
         WHERE kept.value IS NOT NULL AND kept.value IS DISTINCT FROM kept.held
     )
     SELECT p.unit, p.outcome, CASE p.outcome WHEN 'appended' THEN p.base WHEN 'conflict' THEN p.actual END,
-           p.command, p.kind
+           p.command_id, p.kind
     FROM placed p ORDER BY p.unit;
 END $$;
 

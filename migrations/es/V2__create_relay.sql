@@ -16,3 +16,20 @@ CREATE TABLE es.relay (
     CHECK ((position = 0) = (leaf_hash IS NULL))
 );
 COMMENT ON TABLE es.relay IS 'Checkpoint and lease of the relay from history to Kafka; one row for each generation of topics.';
+
+-- A relay reads history and writes nothing but its own row. It has a group role of its own, made as the others are:
+-- another database of the server may have made it, and where we may not make roles the owner's login serves.
+DO $$
+BEGIN
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'guildhall_relay') THEN
+            CREATE ROLE guildhall_relay NOLOGIN;
+        END IF;
+    EXCEPTION
+        WHEN duplicate_object OR unique_violation THEN NULL;
+        WHEN insufficient_privilege THEN RETURN;
+    END;
+    GRANT USAGE ON SCHEMA es TO guildhall_relay;
+    GRANT SELECT ON es.event, es.stream TO guildhall_relay;
+    GRANT SELECT, INSERT, UPDATE ON es.relay TO guildhall_relay;
+END $$;

@@ -1,0 +1,42 @@
+//! How a store is opened, and the limits it keeps.
+
+use crate::vault::KeyEncryptionKey;
+
+/// The most events a page of a read may have.
+pub const MAX_PAGE: usize = 10_000;
+/// The most bytes the payload of one event may have.
+pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+/// The most bytes the metadata of one command may have.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// Where history is and how much may be under way at once.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The database, as `postgres://user@host/name` or `host=… dbname=…`.
+    pub database_url: String,
+    /// Connections for reading, for personal data and for whoever asks [`crate::EventStore::pool`]. Appending has one
+    /// of its own.
+    pub pool_size: usize,
+    /// How many units may wait to be appended. One association may have half of that.
+    pub queue_units: usize,
+    /// How many events, and how many commands, one transaction appends at most; no unit may have more.
+    pub batch_events: usize,
+    /// How many bytes of events one transaction appends at most; no unit may have more.
+    pub batch_bytes: usize,
+    /// What the data keys of persons are wrapped with.
+    pub key_encryption_key: KeyEncryptionKey,
+}
+
+impl StoreOptions {
+    /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB.
+    pub fn new(database_url: impl Into<String>, key_encryption_key: KeyEncryptionKey) -> Self {
+        Self {
+            database_url: database_url.into(),
+            pool_size: 8,
+            queue_units: 8_192,
+            batch_events: 512,
+            batch_bytes: 1024 * 1024,
+            key_encryption_key,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Reading history in order: by keyset, in short queries.
+//!
+//! Every statement is planned when it is run, with its real arguments (`query_typed`): a plan kept from the time
+//! when the tables were small would read them whole when they are not.
+
+use std::{collections::HashSet, sync::Arc};
+
+use bytes::Bytes;
+use guildhall_aggregates::TenantId;
+use tokio_postgres::{
+    Client, Row,
+    types::{ToSql, Type},
+};
+use uuid::Uuid;
+
+use crate::{
+    StoreError,
+    options::MAX_PAGE,
+    record::{RecordedEvent, StreamId},
+    unit::{Receipt, ReceiptEvent, RecordedCommand},
+};
+
+/// The highest position.
+pub(crate) async fn head(client: &Client) -> Result<u64, StoreError> {
+    let row = client.query_opt("SELECT position FROM es.event ORDER BY position DESC LIMIT 1", &[]).await?;
+    Ok(row.map(|row| natural(&row, 0)).transpose()?.unwrap_or(0))
+}
+
+/// All events after a position, without a hole between them.
+pub(crate) async fn after(client: &Client, position: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    let rows = client
+        .query_typed(
+            "SELECT e.position, e.tenant_id, s.category, s.id, e.version, e.event_id, e.type, e.schema_version,
+                    e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
+             FROM (SELECT * FROM es.event WHERE position > $1 ORDER BY position LIMIT $2) e
+             JOIN es.stream s USING (stream_key) ORDER BY e.position",
+            &[(&signed(position), Type::INT8), (&page(limit), Type::INT8)],
+        )
+        .await?;
+    let events = recorded(&rows)?;
+    for (expected, event) in (position + 1..).zip(&events) {
+        if event.position != expected {
+            return Err(StoreError::Hole { expected, found: event.position });
+        }
+    }
+    Ok(events)
+}
+
+/// The events of one association after a position.
+pub(crate) async fn tenant_after(
+    client: &Client,
+    tenant: TenantId,
+    position: u64,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let rows = client
+        .query_typed(
+            "SELECT e.position, e.tenant_id, s.category, s.id, e.version, e.event_id, e.type, e.schema_version,
+                    e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
+             FROM (SELECT * FROM es.event WHERE tenant_id = $1 AND position > $2 ORDER BY position LIMIT $3) e
+             JOIN es.stream s USING (stream_key) ORDER BY e.position",
+            &[(&tenant.uuid(), Type::UUID), (&signed(position), Type::INT8), (&page(limit), Type::INT8)],
+        )
+        .await?;
+    recorded(&rows)
+}
+
+/// The events of one stream after a version.
+pub(crate) async fn stream_after(
+    client: &Client,
+    tenant: TenantId,
+    stream: &StreamId,
+    version: u64,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let of_stream: &[(&(dyn ToSql + Sync), Type)] = &[
+        (&tenant.uuid(), Type::UUID),
+        (&&*stream.category, Type::TEXT),
+        (&stream.id, Type::UUID),
+        (&signed(version), Type::INT8),
+        (&page(limit), Type::INT8),
+    ];
+    // The first position is looked up first, so that older partitions are not touched.
+    let rows = client
+        .query_typed(
+            "SELECT e.position, e.tenant_id, $2, $3, e.version, e.event_id, e.type, e.schema_version,
+                    e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
+             FROM es.event e
+             WHERE e.stream_key = (SELECT stream_key FROM es.stream WHERE tenant_id = $1 AND category = $2 AND id = $3)
+               AND e.position >= (SELECT first_position FROM es.stream
+                                  WHERE tenant_id = $1 AND category = $2 AND id = $3)
+               AND e.version > $4
+             ORDER BY e.version LIMIT $5",
+            of_stream,
+        )
+        .await?;
+    recorded(&rows)
+}
+
+/// The commands of these that are in the log, in no particular order.
+pub(crate) async fn commands(
+    client: &Client,
+    tenant: TenantId,
+    command_ids: &[Uuid],
+) -> Result<Vec<RecordedCommand>, StoreError> {
+    let rows = client
+        .query_typed(
+            "SELECT l.command_id, l.request_hash, s.category, s.id, l.version, l.position, l.event_count, e.ids, e.types
+             FROM es.command_log l JOIN es.stream s USING (stream_key)
+             LEFT JOIN LATERAL (
+                 SELECT array_agg(event_id ORDER BY position) AS ids, array_agg(type ORDER BY position) AS types
+                 FROM es.event WHERE position > l.position - l.event_count AND position <= l.position
+             ) e ON true
+             WHERE l.tenant_id = $1 AND l.command_id = ANY ($2)",
+            &[(&tenant.uuid(), Type::UUID), (&command_ids, Type::UUID_ARRAY)],
+        )
+        .await?;
+    rows.iter().map(command).collect()
+}
+
+fn command(row: &Row) -> Result<RecordedCommand, StoreError> {
+    let (version, position) = (natural(row, 4)?, natural(row, 5)?);
+    let count = u64::try_from(row.try_get::<_, i32>(6)?).unwrap_or(0);
+    let ids: Option<Vec<Uuid>> = row.try_get(7)?;
+    let types: Option<Vec<String>> = row.try_get(8)?;
+    let events = (1..=count)
+        .zip(ids.unwrap_or_default().into_iter().zip(types.unwrap_or_default()))
+        .map(|(nth, (event_id, type_name))| ReceiptEvent {
+            event_id,
+            type_name,
+            version: version - count + nth,
+            position: position - count + nth,
+        })
+        .collect();
+    let stream = StreamId::new(row.try_get(2)?, row.try_get(3)?);
+    Ok(RecordedCommand {
+        request_hash: hash(row, 1)?,
+        receipt: Receipt { command_id: row.try_get(0)?, stream, version, position, events },
+    })
+}
+
+/// Rows of the thirteen columns that every reading query selects in the same order.
+pub(crate) fn recorded(rows: &[Row]) -> Result<Vec<RecordedEvent>, StoreError> {
+    let mut names = Names::default();
+    rows.iter().map(|row| event(row, &mut names)).collect()
+}
+
+fn event(row: &Row, names: &mut Names) -> Result<RecordedEvent, StoreError> {
+    Ok(RecordedEvent {
+        position: natural(row, 0)?,
+        tenant: TenantId::new(row.try_get(1)?),
+        stream: StreamId { category: names.shared(row.try_get(2)?), id: row.try_get(3)? },
+        version: natural(row, 4)?,
+        event_id: row.try_get(5)?,
+        type_name: names.shared(row.try_get(6)?),
+        schema_version: u16::try_from(row.try_get::<_, i16>(7)?).unwrap_or(0),
+        payload: Bytes::copy_from_slice(row.try_get(8)?),
+        metadata: Bytes::copy_from_slice(row.try_get(9)?),
+        command_id: row.try_get(10)?,
+        leaf_hash: hash(row, 11)?,
+        recorded_at: row.try_get(12)?,
+    })
+}
+
+/// The few names that many events share.
+#[derive(Default)]
+struct Names(HashSet<Arc<str>>);
+
+impl Names {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(Arc::clone(&name));
+        name
+    }
+}
+
+/// A `bigint` that is a position, a version or a count, and so not negative.
+pub(crate) fn natural(row: &Row, column: usize) -> Result<u64, StoreError> {
+    let value: i64 = row.try_get(column)?;
+    Ok(u64::try_from(value).unwrap_or(0))
+}
+
+/// A position or version as the database knows it. None of them comes near the end of the range.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn page(limit: usize) -> i64 {
+    i64::try_from(limit.min(MAX_PAGE)).unwrap_or(i64::MAX)
+}
+
+/// 32 bytes; anything else is no hash, and equal to none.
+fn hash(row: &Row, column: usize) -> Result<[u8; 32], StoreError> {
+    let bytes: &[u8] = row.try_get(column)?;
+    Ok(bytes.try_into().unwrap_or_default())
+}

@@ -1,0 +1,212 @@
+//! The door of history: what other rooms hold and call.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use guildhall_aggregates::{Decide, TenantId};
+use tokio_postgres::{Config, NoTls};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    Batch, Clock, LoadError, Loaded, RecordedCommand, RecordedEvent, StoreError, StoreOptions, StreamId, Unit,
+    UnitOutcome,
+    head::Head,
+    load, read,
+    vault::Vault,
+    verify::{self, Progress, VerifyOptions, VerifyReport},
+    writer::Writer,
+};
+
+/// How long a reader waits for a connection, and the server for one page of history.
+const POOL_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: &str = "-c statement_timeout=60s";
+
+/// History in one database. Cheap to clone; all clones share one writer, one pool and one vault.
+#[derive(Clone)]
+pub struct EventStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: Clock,
+    pool: Pool,
+    vault: Vault,
+    writer: Writer,
+    head: Arc<Head>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.writer.close();
+        self.stop.cancel();
+    }
+}
+
+impl EventStore {
+    /// Opens the history in a migrated database.
+    ///
+    /// # Errors
+    /// The address makes no sense, nobody answers there, nothing was migrated, or personal data is under another key.
+    pub async fn open(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
+        let config = config(&options.database_url)?;
+        let pool = pool(&config, options.pool_size)?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let head = Arc::new(Head::new());
+        head.look(&pool).await?;
+        let kek = &options.key_encryption_key;
+        let vault = Vault::open_with(kek, pool.clone(), clock.clone(), &tasks, stop.clone()).await?;
+        let writer = Writer::start(&options, config, pool.clone(), clock.clone(), Arc::clone(&head), &tasks);
+        Ok(Self { inner: Arc::new(Inner { clock, pool, vault, writer, head, tasks, stop }) })
+    }
+
+    /// The clock that stamps what is recorded.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Where personal data is sealed and opened.
+    pub fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
+    /// Connections to the same database.
+    pub fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+
+    /// Appends a unit, together with whatever else is waiting, and says what became of it. Durable once it answers.
+    ///
+    /// # Errors
+    /// Nothing was stored, except where [`StoreError::Unavailable`] says that it may be: then send the same unit
+    /// again, or ask [`EventStore::recorded_command`].
+    pub async fn append(&self, unit: Unit) -> Result<UnitOutcome, StoreError> {
+        self.inner.writer.append(unit).await
+    }
+
+    /// What an earlier command came to, if it was recorded.
+    pub async fn recorded_command(
+        &self,
+        tenant: TenantId,
+        command_id: Uuid,
+    ) -> Result<Option<RecordedCommand>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        Ok(read::commands(&client, tenant, &[command_id]).await?.pop())
+    }
+
+    /// An aggregate's state, folded from its whole stream.
+    pub async fn load<A: Decide>(&self, tenant: TenantId, id: Uuid) -> Result<Loaded<A>, LoadError> {
+        let mut loaded = Loaded::default();
+        self.catch_up(tenant, id, &mut loaded).await?;
+        Ok(loaded)
+    }
+
+    /// Folds in what was recorded since.
+    pub async fn catch_up<A: Decide>(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+        loaded: &mut Loaded<A>,
+    ) -> Result<(), LoadError> {
+        let client = self.inner.pool.get().await.map_err(StoreError::from)?;
+        load::catch_up(&client, tenant, id, loaded).await
+    }
+
+    /// The highest position: how many events there are.
+    pub async fn head(&self) -> Result<u64, StoreError> {
+        self.inner.head.look(&self.inner.pool).await
+    }
+
+    /// Events of all associations after a position, in order and without a hole. At most 10,000 of them.
+    pub async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::after(&client, position, limit).await
+    }
+
+    /// Events of one association after a position, in order. At most 10,000 of them.
+    pub async fn read_tenant_after(
+        &self,
+        tenant: TenantId,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::tenant_after(&client, tenant, position, limit).await
+    }
+
+    /// Events of one stream after a version, in order. At most 10,000 of them; none for a stream that does not exist.
+    pub async fn read_stream(
+        &self,
+        tenant: TenantId,
+        stream: &StreamId,
+        after_version: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::stream_after(&client, tenant, stream, after_version, limit).await
+    }
+
+    /// Like [`EventStore::read_after`], with the keys of the people in the events.
+    pub async fn batch_after(&self, position: u64, limit: usize) -> Result<Batch, StoreError> {
+        self.batch_of(self.read_after(position, limit).await?).await
+    }
+
+    /// Events that came another way, with the keys of the people in them.
+    pub async fn batch_of(&self, events: Vec<RecordedEvent>) -> Result<Batch, StoreError> {
+        Batch::of(events, &self.inner.vault).await
+    }
+
+    /// Waits until something is recorded after `position`, by this process or another, at most this long. Returns how
+    /// far history reaches then; not past `position` if the time was up.
+    pub async fn wait_past(&self, position: u64, at_most: Duration) -> Result<u64, StoreError> {
+        self.inner.head.wait_past(&self.inner.pool, position, at_most).await
+    }
+
+    /// Reads all of history and checks that it is what was recorded; see [`verify`](crate::verify).
+    ///
+    /// # Errors
+    /// History could not be read. A difference that was found is no error but in the report.
+    pub async fn verify(
+        &self,
+        options: VerifyOptions,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Result<VerifyReport, StoreError> {
+        verify::run(&self.inner.pool, options, progress).await
+    }
+
+    /// Takes nothing in any more, appends what waits, and ends the tasks behind this store.
+    pub async fn shutdown(&self) {
+        self.inner.writer.close();
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.inner.pool.close();
+    }
+}
+
+fn config(database_url: &str) -> Result<Config, StoreError> {
+    let mut config: Config = database_url.parse().map_err(|error: tokio_postgres::Error| {
+        StoreError::Misconfigured(format!("the database address cannot be read: {error}"))
+    })?;
+    if config.get_application_name().is_none() {
+        config.application_name("guildhall");
+    }
+    config.connect_timeout(POOL_TIMEOUT).keepalives_idle(Duration::from_secs(30));
+    Ok(config)
+}
+
+fn pool(config: &Config, size: usize) -> Result<Pool, StoreError> {
+    let mut config = config.clone();
+    let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
+    config.options(format!("{given}{READ_TIMEOUT}"));
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(POOL_TIMEOUT))
+        .create_timeout(Some(POOL_TIMEOUT))
+        .build()
+        .map_err(|error| StoreError::Misconfigured(error.to_string()))
+}

@@ -1,0 +1,204 @@
+//! The writer's own connection, and one batch on its way through it.
+
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::Pool;
+use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use uuid::Uuid;
+
+use super::{
+    group::{APPEND, Columns, Group, TYPES, Verdict, events_of, receipts},
+    queue::{Answer, Waiting},
+};
+use crate::{
+    Receipt, RecordedCommand, StoreError, Unit, UnitOutcome,
+    error::{Trouble, said},
+    head::Head,
+    read,
+};
+
+/// How long the server may take for one batch, waiting for its turn among the nodes included.
+const STATEMENT_TIMEOUT: &str = "20s";
+/// How long an answer may be outstanding before the connection is taken for dead: two statements' time and some.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Partitions are made this many positions ahead, and looked after again when half of them are used.
+pub(super) const AHEAD: u64 = 10_000_000;
+
+/// A connection that appends. Its statements are pipelined: what is sent while another batch is being flushed is
+/// executed right behind it, in the order it was sent.
+pub(super) struct Session<'a> {
+    client: Client,
+    append: Statement,
+    pool: &'a Pool,
+    head: &'a Head,
+    _connection: AbortOnDropHandle<()>,
+}
+
+/// A batch, or what is left of it, that must be sent again over another connection.
+pub(super) struct Unsettled {
+    pub(super) groups: Vec<Group>,
+    pub(super) reason: String,
+}
+
+impl<'a> Session<'a> {
+    pub(super) async fn connect(
+        config: &Config,
+        pool: &'a Pool,
+        head: &'a Head,
+        tasks: &TaskTracker,
+    ) -> Result<Self, StoreError> {
+        let (client, connection) =
+            tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await.map_err(|_| {
+                StoreError::Unavailable { reason: "no connection in time".to_owned(), may_be_stored: false }
+            })??;
+        let connection = AbortOnDropHandle::new(tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the writer's connection ended");
+            }
+        }));
+        // Acknowledged is durable: a server that does not wait for the disk by default must do so here.
+        let settings = format!(
+            "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET default_transaction_isolation = 'read committed';
+             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        );
+        client.batch_execute(&settings).await?;
+        let append = client.prepare_typed(APPEND, &TYPES).await?;
+        Ok(Self { client, append, pool, head, _connection: connection })
+    }
+
+    /// Makes the next partitions if they are missing, and says which position is the first without one.
+    pub(super) async fn make_room(&self) -> Result<u64, StoreError> {
+        let row = self.client.query_one("SELECT es.ensure_partitions($1)", &[&read::signed(AHEAD)]).await?;
+        read::natural(&row, 0)
+    }
+
+    /// Appends a batch and answers everybody in it. A batch the server refuses as a whole is halved until the bad unit
+    /// is alone. What could not be settled on this connection is given back, unanswered.
+    pub(super) async fn deliver(&self, group: Group) -> Result<(), Unsettled> {
+        let mut parts = vec![group];
+        while let Some(mut part) = parts.pop() {
+            let trouble = match self.submit(&part).await {
+                Ok(rows) => {
+                    self.answer(part, &rows).await;
+                    continue;
+                }
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Refusal::Unit(error) if part.units.len() == 1 => {
+                    tracing::error!(%error, "the database refused a unit");
+                    part.units.into_iter().for_each(|waiting| settle(waiting, Err(error.clone())));
+                }
+                Refusal::Unit(_) => {
+                    let later = part.split_off_half();
+                    parts.extend([later, part]);
+                }
+                Refusal::Connection(reason) => {
+                    parts.push(part);
+                    parts.reverse();
+                    return Err(Unsettled { groups: parts, reason });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn submit(&self, group: &Group) -> Result<Vec<Row>, Refusal> {
+        let started = Instant::now();
+        let hint = self.head.known();
+        let columns = Columns::of(group, hint);
+        let params = columns.params();
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.client.query(&self.append, &params)).await;
+        let rows = match answer {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(error)) if Trouble::of(&error) == Trouble::Unit => return Err(Refusal::Unit(error.into())),
+            Ok(Err(error)) => return Err(Refusal::Connection(said(&error))),
+            Err(_) => return Err(Refusal::Connection("no answer in time".to_owned())),
+        };
+        metrics::histogram!("append_batch_events").record(number(group.events()));
+        metrics::histogram!("append_batch_units").record(number(group.units.len()));
+        metrics::histogram!("append_commit_seconds").record(started.elapsed().as_secs_f64());
+        Ok(rows)
+    }
+
+    /// Tells everybody what became of their unit, and local readers how far history reaches now.
+    async fn answer(&self, group: Group, rows: &[Row]) {
+        let mut duplicates = Vec::new();
+        let mut reached = 0;
+        for (waiting, row) in group.units.into_iter().zip(rows) {
+            let outcome = match Verdict::read(row) {
+                Ok(Verdict::Appended { base }) => {
+                    let receipts = receipts(&waiting.unit, base);
+                    reached = receipts.last().map_or(reached, |last| last.position);
+                    Ok(UnitOutcome::Appended(receipts))
+                }
+                Ok(Verdict::Conflict { actual }) => Ok(UnitOutcome::Conflict { actual }),
+                Ok(Verdict::ClaimTaken { command_id, kind }) => Ok(UnitOutcome::ClaimTaken { command_id, kind }),
+                Ok(Verdict::Duplicate) => {
+                    duplicates.push(waiting);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            settle(waiting, outcome);
+        }
+        self.head.advance(reached);
+        for waiting in duplicates {
+            let outcome = self.recorded(&waiting).await;
+            settle(waiting, outcome);
+        }
+    }
+
+    /// What is recorded of a unit whose commands, or some of them, are in the log already.
+    async fn recorded(&self, waiting: &Waiting) -> Result<UnitOutcome, StoreError> {
+        let unit = &waiting.unit;
+        let ids: Vec<Uuid> = unit.commands.iter().map(|command| command.command_id).collect();
+        let client = self.pool.get().await?;
+        let found = read::commands(&client, unit.tenant, &ids).await?;
+        if waiting.sent_before
+            && let Some(receipts) = wholly_ours(unit, &found)
+        {
+            return Ok(UnitOutcome::Appended(receipts));
+        }
+        Ok(UnitOutcome::Duplicate(found))
+    }
+}
+
+/// Why a batch was not appended.
+enum Refusal {
+    /// Something in it will never be.
+    Unit(StoreError),
+    /// It may be, later and over another connection; or it was already.
+    Connection(String),
+}
+
+/// The receipts of a unit whose answer was lost, if what is recorded is exactly that unit: the same events at the same
+/// versions. The same commands recorded by another node, decided on another state, are not.
+fn wholly_ours(unit: &Unit, found: &[RecordedCommand]) -> Option<Vec<Receipt>> {
+    let last = found.iter().map(|command| command.receipt.position).max()?;
+    let ours = receipts(unit, last.checked_sub(events_of(unit) as u64)?);
+    let matches = |receipt: &&Receipt, hash: &[u8; 32]| {
+        found.iter().any(|recorded| recorded.receipt == **receipt && recorded.request_hash == *hash)
+    };
+    let all = ours.iter().zip(&unit.commands).all(|(receipt, command)| matches(&receipt, &command.request_hash));
+    all.then_some(ours)
+}
+
+fn settle(waiting: Waiting, answer: Answer) {
+    let outcome = match &answer {
+        Ok(UnitOutcome::Appended(_)) => "appended",
+        Ok(UnitOutcome::Conflict { .. }) => "conflict",
+        Ok(UnitOutcome::Duplicate(_)) => "duplicate",
+        Ok(UnitOutcome::ClaimTaken { .. }) => "claim_taken",
+        Err(_) => "error",
+    };
+    metrics::counter!("append_outcomes_total", "outcome" => outcome).increment(1);
+    waiting.answer(answer);
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
