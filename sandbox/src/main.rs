@@ -3,7 +3,6 @@
 
 use std::env;
 use std::fs;
-use std::io::IsTerminal as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitCode, ExitStatus};
 use std::thread;
@@ -128,6 +127,7 @@ fn shell_code(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
+/// Repeats at the end what was not run: in between, the lines are lost among hundreds.
 fn print_not_run(list: &str) {
     if list.is_empty() {
         return;
@@ -135,9 +135,5 @@ fn print_not_run(list: &str) {
     let mut lines: Vec<&str> = list.lines().collect();
     lines.sort_unstable();
     lines.dedup();
-    let (bold, plain) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    eprintln!("\n{bold}{} tests were not run:{plain}", lines.len());
-    for line in lines {
-        eprintln!("  {line}");
-    }
+    eprintln!("\n{}", lines.join("\n"));
 }

@@ -75,8 +75,10 @@ fn move_elsewhere(unreachable: &Path, account: &Account) -> Result<PathBuf> {
     let mut hasher = DefaultHasher::new();
     unreachable.hash(&mut hasher);
     let reachable = Path::new(ELSEWHERE).join(format!("{:016x}", hasher.finish()));
-    fs::create_dir_all(&reachable).with_context(|| format!("making the directory {}", reachable.display()))?;
-    fs::set_permissions(&reachable, Permissions::from_mode(0o700))?;
+    fs::create_dir_all(&reachable)
+        .and_then(|()| fs::set_permissions(ELSEWHERE, Permissions::from_mode(0o755)))
+        .and_then(|()| fs::set_permissions(&reachable, Permissions::from_mode(0o700)))
+        .with_context(|| format!("making the directory {}", reachable.display()))?;
     give(&reachable, account)?;
     if !account.can_enter(&reachable)? {
         bail!("the user {} can enter neither {} nor {ELSEWHERE}", account.name, unreachable.display());

@@ -1,9 +1,11 @@
 //! The private Postgres: what survives a stop, a kill and a killed launcher, and who may start it when.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use guildhall_sandbox::postgres::{Postgres, PostgresOptions};
+use guildhall_sandbox::testing;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
@@ -111,6 +113,11 @@ async fn a_directory_with_a_long_name_gets_its_socket_elsewhere() {
     let postgres = Postgres::start(options(&directory)).expect("it starts");
     keep_a_row(&postgres.url()).await;
     assert_eq!(count(&postgres.url()).await, 1);
+    let url = postgres.url().replace("%2F", "/");
+    let (socket, _) = url.split_once('@').and_then(|(_, rest)| rest.rsplit_once('/')).expect("it names the socket");
+    assert!(!socket.starts_with(&*directory.to_string_lossy()));
+    let mode = fs::metadata(socket).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "whoever reaches the socket is let in");
 }
 
 #[tokio::test]
@@ -127,10 +134,32 @@ async fn only_the_owner_needs_no_password() {
     connect(&with).await;
 }
 
+#[tokio::test]
+async fn data_that_the_servers_account_cannot_reach_goes_elsewhere_and_a_link_leads_there() {
+    if !nix::unistd::geteuid().is_root() {
+        testing::not_run("data_that_the_servers_account_cannot_reach_goes_elsewhere", "only root starts it as another");
+        return;
+    }
+    let closed = TempDir::new().expect("a directory");
+    fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).expect("our own directory");
+    let wanted = closed.path().join("postgres");
+    let mut postgres = Postgres::start(options(&wanted)).expect("it starts");
+    keep_a_row(&postgres.url()).await;
+    let elsewhere = fs::read_link(&wanted).expect("a link");
+    assert_eq!(postgres.data_dir(), elsewhere);
+    assert!(postgres.notice().expect("it says so").contains(&*elsewhere.to_string_lossy()));
+    postgres.stop().expect("it stops");
+    drop(postgres);
+
+    let again = Postgres::start(options(&wanted)).expect("it starts where the link leads");
+    assert_eq!(count(&again.url()).await, 1);
+    drop(again);
+    fs::remove_dir_all(elsewhere).expect("it is ours");
+}
+
 /// A directory inside a temporary one that a server's account may enter, also when the tests run as root.
-fn reachable(home: &TempDir) -> std::path::PathBuf {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("our own directory");
+fn reachable(home: &TempDir) -> PathBuf {
+    fs::set_permissions(home.path(), Permissions::from_mode(0o755)).expect("our own directory");
     home.path().join("postgres")
 }
 

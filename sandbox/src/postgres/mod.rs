@@ -3,7 +3,8 @@
 mod binaries;
 mod cluster;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -216,7 +217,9 @@ impl Socket {
             fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
             Self { path, _temporary: None }
         } else {
-            let short = tempfile::Builder::new().prefix("guildhall-socket-").tempdir_in("/tmp")?;
+            // Whoever reaches the socket is let in as the owner.
+            let private = Permissions::from_mode(0o700);
+            let short = tempfile::Builder::new().prefix("guildhall-socket-").permissions(private).tempdir_in("/tmp")?;
             Self { path: short.path().to_owned(), _temporary: Some(short) }
         };
         if let Some(account) = account {
