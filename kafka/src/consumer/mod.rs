@@ -1,0 +1,258 @@
+//! Kafka → whoever is given: the records of a group's partitions as the events they were.
+//!
+//! The group only says who reads which partition. Where to begin comes from whoever applies the events, because
+//! only they know what they have durably applied; offsets are committed to Kafka too, but for lag tools alone.
+//!
+//! What is read is checked against the record before it. A record seen before is dropped. A record that misses its
+//! predecessor stops its partition until the missing events were taken from history. A record that cannot be read is
+//! left out, and so becomes a gap that the next one shows. That one rule covers what brokers can do to us:
+//! duplicates, zombies, expired and lost records, topics made anew.
+
+mod assignment;
+mod lane;
+mod session;
+mod watch;
+
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use guildhall_event_store::{EventStore, RecordedEvent, StoreError};
+use rdkafka::{ClientConfig, error::KafkaError};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    options::{KafkaOptions, OptionsError},
+    topics::{Topic, TopicError},
+};
+use assignment::ResumeFn;
+use session::Worker;
+
+/// Rounds that wait for the caller. One, so that the next is being read while one is being applied.
+const ROUNDS_AHEAD: usize = 1;
+/// Reports of applied rounds that wait to be committed. They only serve lag tools, so more may be lost.
+const REPORTS_AHEAD: usize = 16;
+
+/// What a consumer reads and how.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// How to reach Kafka, and which generation of topics.
+    pub kafka: KafkaOptions,
+    /// The group that shares the work, such as `guildhall.directory`.
+    pub group: String,
+    /// What to read.
+    pub topics: Vec<Topic>,
+    /// How the group agrees on who reads what.
+    pub protocol: GroupProtocol,
+    /// The most records of one round.
+    pub round_records: usize,
+    /// About the most bytes of payloads of one round: it ends with the record that exceeds them.
+    pub round_bytes: usize,
+    /// How long a partition may stand still though the broker has more, before the consumer is made anew.
+    pub stalled_after: Duration,
+}
+
+impl ConsumerOptions {
+    /// All topics, in rounds of at most 2,000 records or about 8 MiB, and no patience with a partition that stands
+    /// still for half a minute.
+    pub fn new(kafka: KafkaOptions, group: impl Into<String>) -> Self {
+        Self {
+            kafka,
+            group: group.into(),
+            topics: Topic::ALL.to_vec(),
+            protocol: GroupProtocol::Classic,
+            round_records: 2_000,
+            round_bytes: 8 * 1024 * 1024,
+            stalled_after: Duration::from_secs(30),
+        }
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = self.kafka.client();
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "true")
+            .set("enable.auto.offset.store", "false")
+            // Where a partition is to begin is gone: begin with the oldest record there is. It tells what is missing.
+            .set("auto.offset.reset", "earliest")
+            // Nothing of ours is transactional, and a stranger's open transaction shall not stop us.
+            .set("isolation.level", "read_uncommitted")
+            .set("queued.max.messages.kbytes", "16384");
+        match self.protocol {
+            GroupProtocol::Classic => config.set("partition.assignment.strategy", "cooperative-sticky"),
+            GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
+        };
+        config
+    }
+}
+
+/// How the members of a group agree on who reads what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// Among themselves, cooperatively. Every broker knows it.
+    Classic,
+    /// By the broker (KIP-848). Faster to join; needs Kafka 4.
+    Consumer,
+}
+
+/// Where a partition is to be taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// The offset of the next record. 0 for a partition never read.
+    pub next_offset: i64,
+    /// The position up to which every event of the partition was applied. 0 for none.
+    pub reached: u64,
+}
+
+/// What arrived for one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionBatch {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The events, in the order of history; none when the partition only got further.
+    pub events: Vec<RecordedEvent>,
+    /// Where to go on after these, to be stored together with what they change.
+    pub next_offset: i64,
+    /// Every event of this partition up to this position is in this batch or was in one before.
+    pub reached: u64,
+}
+
+impl PartitionBatch {
+    /// The partition's name as a source of events, such as `kafka:guildhall.members:3`.
+    pub fn source(&self) -> String {
+        source(&self.topic, self.partition)
+    }
+}
+
+/// The name of a partition as a source of events.
+///
+/// ```
+/// assert_eq!(guildhall_kafka::source("guildhall.members", 3), "kafka:guildhall.members:3");
+/// ```
+pub fn source(topic: &str, partition: i32) -> String {
+    format!("kafka:{topic}:{partition}")
+}
+
+/// Why a consumer ended. What may pass is retried instead, without end.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// Kafka has been told of events that history does not have.
+    #[error(
+        "Kafka holds records after position {after}, where history ends: they belong to another database, or this one \
+         lost its newest events. Restore the database, or choose another topic prefix to begin a new generation"
+    )]
+    BeyondHistory {
+        /// The last position that history has.
+        after: u64,
+    },
+    /// The topics are not as configured.
+    #[error(transparent)]
+    Topics(#[from] TopicError),
+    /// History could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Kafka answered with an error.
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// Whoever applies the events could not say where to begin.
+    #[error("where to begin is not known: {0}")]
+    Resume(String),
+    /// The consumer was shut down, or has ended with an error before.
+    #[error("the consumer has ended")]
+    Ended,
+}
+
+impl ConsumerError {
+    /// Whether trying again cannot help.
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::BeyondHistory { .. } | Self::Ended => true,
+            Self::Topics(error) => error.is_lasting(),
+            Self::Store(error) => matches!(error, StoreError::Hole { .. }),
+            Self::Kafka(_) | Self::Resume(_) => false,
+        }
+    }
+}
+
+/// The partitions of a group that are this process's to read.
+///
+/// A thread of its own polls Kafka, because the client's callbacks want one; it stops when the consumer is dropped.
+pub struct Consumer {
+    rounds: mpsc::Receiver<Result<Vec<PartitionBatch>, ConsumerError>>,
+    applied: mpsc::Sender<Vec<Mark>>,
+    handed_over: Vec<Mark>,
+    worker: JoinHandle<()>,
+    stop: DropGuard,
+}
+
+/// How far a partition is applied.
+struct Mark {
+    topic: String,
+    partition: i32,
+    next_offset: i64,
+}
+
+impl Consumer {
+    /// Joins the group. `resume` is asked where to begin each time a partition becomes ours, before any record of it
+    /// is read: the moment to fence off whoever had it before.
+    ///
+    /// # Errors
+    /// The options cannot be used.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn start<F, R, E>(options: ConsumerOptions, store: EventStore, resume: F) -> Result<Self, OptionsError>
+    where
+        F: Fn(String, i32) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Resume, E>> + Send + 'static,
+        E: Error + 'static,
+    {
+        options.kafka.check()?;
+        let resume: ResumeFn = Arc::new(move |topic, partition| {
+            let answer = resume(topic, partition);
+            async move { answer.await.map_err(|error| error.to_string()) }.boxed()
+        });
+        let (rounds_in, rounds) = mpsc::channel(ROUNDS_AHEAD);
+        let (applied, applied_out) = mpsc::channel(REPORTS_AHEAD);
+        let stop = CancellationToken::new();
+        let runtime = Handle::current();
+        let worker =
+            Worker { options, store, resume, runtime, rounds: rounds_in, applied: applied_out, stop: stop.clone() };
+        let worker = tokio::task::spawn_blocking(move || worker.run());
+        Ok(Self { rounds, applied, handed_over: Vec::new(), worker, stop: stop.drop_guard() })
+    }
+
+    /// What arrived since the last time, at most one batch for each partition; waits for something to arrive,
+    /// however long that takes. Asking again says that the last answer was applied.
+    ///
+    /// May be dropped while waiting: nothing is lost.
+    ///
+    /// # Errors
+    /// The consumer had to stop, for a reason that a person has to look at.
+    pub async fn next(&mut self) -> Result<Vec<PartitionBatch>, ConsumerError> {
+        if !self.handed_over.is_empty() {
+            // A full channel means that an older report waits; a newer one will follow.
+            let _ = self.applied.try_send(std::mem::take(&mut self.handed_over));
+        }
+        let round = self.rounds.recv().await.ok_or(ConsumerError::Ended)??;
+        self.handed_over = round.iter().map(Mark::after).collect();
+        Ok(round)
+    }
+
+    /// Leaves the group, so that others take over at once, and waits until that is done.
+    pub async fn shutdown(mut self) {
+        drop(self.stop);
+        self.rounds.close();
+        if self.worker.await.is_err() {
+            tracing::error!("the consumer's thread had panicked");
+        }
+    }
+}
+
+impl Mark {
+    fn after(batch: &PartitionBatch) -> Self {
+        Self { topic: batch.topic.clone(), partition: batch.partition, next_offset: batch.next_offset }
+    }
+}

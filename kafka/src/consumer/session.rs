@@ -1,0 +1,266 @@
+//! The consumer's thread: polls, sorts into lanes, repairs, hands over.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use guildhall_event_store::EventStore;
+use rdkafka::{
+    Message, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::BorrowedMessage,
+};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ConsumerError, ConsumerOptions, Mark, PartitionBatch,
+    assignment::{Assignment, ResumeFn},
+    lane::{Lane, Taken},
+    watch::{Watch, has_more},
+};
+use crate::{
+    envelope::{Decoder, EnvelopeError},
+    topics::{self, Place},
+};
+
+/// How long one poll waits for the first record of a round.
+const WAIT: Duration = Duration::from_millis(100);
+/// How much of history a repair reads at once.
+const REPAIR_PAGE: usize = 2_000;
+/// How long to wait before a consumer is made anew after an error: at first, and at most.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// What the thread works with as long as it lives.
+pub(super) struct Worker {
+    pub(super) options: ConsumerOptions,
+    pub(super) store: EventStore,
+    pub(super) resume: ResumeFn,
+    pub(super) runtime: Handle,
+    pub(super) rounds: mpsc::Sender<Result<Vec<PartitionBatch>, ConsumerError>>,
+    pub(super) applied: mpsc::Receiver<Vec<Mark>>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Why a session ended without an error.
+enum End {
+    /// Nobody wants more.
+    Stopped,
+    /// A partition stood still.
+    Stalled,
+}
+
+impl Worker {
+    /// One session after another, until stopped or until something happened that a person has to look at.
+    pub(super) fn run(mut self) {
+        let mut delays = delays();
+        loop {
+            let began = Instant::now();
+            let error = match Session::open(&self).and_then(|session| session.run(&mut self)) {
+                Ok(End::Stopped) => return,
+                Ok(End::Stalled) => {
+                    metrics::counter!("kafka_consumer_recreated_total", "group" => self.options.group.clone())
+                        .increment(1);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if error.is_lasting() {
+                // Nobody is there to hear it once the receiver is gone.
+                let _ = self.rounds.blocking_send(Err(error));
+                return;
+            }
+            if began.elapsed() > RETRY_AFTER.1 {
+                delays = self::delays();
+            }
+            let delay = delays.next().unwrap_or(RETRY_AFTER.1);
+            tracing::warn!(%error, group = self.options.group, ?delay, "the consumer begins again");
+            let stopped = self.stop.clone();
+            if self.runtime.block_on(tokio::time::timeout(delay, stopped.cancelled())).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled() || self.rounds.is_closed()
+    }
+}
+
+fn delays() -> impl Iterator<Item = Duration> {
+    let (first, most) = RETRY_AFTER;
+    ExponentialBuilder::default().with_min_delay(first).with_max_delay(most).without_max_times().build()
+}
+
+/// One member of the group, from joining to leaving.
+struct Session {
+    consumer: BaseConsumer<Assignment>,
+    decoder: Decoder,
+    watch: Watch,
+}
+
+impl Session {
+    fn open(worker: &Worker) -> Result<Self, ConsumerError> {
+        let options = &worker.options;
+        worker.runtime.block_on(topics::ensure(&options.kafka))?;
+        let assignment = Assignment::new(
+            worker.resume.clone(),
+            worker.runtime.clone(),
+            options.kafka.prefix.clone(),
+            options.kafka.partitions,
+        );
+        let consumer: BaseConsumer<_> = options.client().create_with_context(assignment)?;
+        let names: Vec<_> = options.topics.iter().map(|topic| topic.name(&options.kafka.prefix)).collect();
+        consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok(Self { consumer, decoder: Decoder::default(), watch: Watch::new(options.stalled_after) })
+    }
+
+    fn run(mut self, worker: &mut Worker) -> Result<End, ConsumerError> {
+        while !worker.is_stopped() {
+            let began = Instant::now();
+            self.poll(&worker.options)?;
+            self.repair(&worker.runtime, &worker.store)?;
+            if self.watch.waited(began.elapsed()) && self.is_stalled()? {
+                return Ok(End::Stalled);
+            }
+            let round: Vec<_> = self.lanes().values_mut().filter_map(Lane::hand_over).collect();
+            if !round.is_empty() && worker.rounds.blocking_send(Ok(round)).is_err() {
+                break;
+            }
+            self.report(&mut worker.applied);
+        }
+        Ok(End::Stopped)
+    }
+
+    fn lanes(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Lane>> {
+        self.consumer.context().lanes()
+    }
+
+    /// Takes what there is, up to a round. Waits only while there is nothing at all.
+    fn poll(&mut self, options: &ConsumerOptions) -> Result<(), ConsumerError> {
+        let repairing = self.lanes().values().any(|lane| lane.gap_after().is_some());
+        let mut wait = if repairing { Duration::ZERO } else { WAIT };
+        let mut bytes = 0;
+        for _ in 0..options.round_records {
+            let polled = self.consumer.poll(wait);
+            if let Some(reason) = self.consumer.context().failure() {
+                return Err(ConsumerError::Resume(reason));
+            }
+            match polled {
+                // Not the end of anything: only that nothing is here at the moment.
+                None => break,
+                Some(Ok(record)) => {
+                    bytes += record.payload_len();
+                    take(&self.consumer, &mut self.decoder, &record)?;
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.into()),
+                Some(Err(error)) => tracing::warn!(%error, "Kafka reports a problem; going on"),
+            }
+            if bytes >= options.round_bytes {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Reads one page of history for each gap. Gaps that begin at the same position share it, and go on sharing.
+    fn repair(&self, runtime: &Handle, store: &EventStore) -> Result<(), ConsumerError> {
+        let mut gaps: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
+        for (place, lane) in self.lanes().iter() {
+            if let Some(after) = lane.gap_after() {
+                gaps.entry(after).or_default().push(*place);
+            }
+        }
+        for (after, places) in gaps {
+            let page = runtime.block_on(store.read_after(after, REPAIR_PAGE))?;
+            if page.is_empty() {
+                return Err(ConsumerError::BeyondHistory { after });
+            }
+            let mut lanes = self.lanes();
+            for place in places {
+                let Some(lane) = lanes.get_mut(&place) else { continue };
+                if lane.fill(&page) {
+                    tracing::info!(%place, "the gap is closed");
+                    self.consumer.resume(&only(lane))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a partition stands still though the broker has more of it.
+    fn is_stalled(&mut self) -> Result<bool, ConsumerError> {
+        let now_at: BTreeMap<_, _> = {
+            let lanes = self.lanes();
+            let ought_to_move = lanes.iter().filter(|(_, lane)| lane.gap_after().is_none());
+            ought_to_move.map(|(place, lane)| (*place, lane.next_offset())).collect()
+        };
+        for (place, next) in self.watch.standing_still(now_at) {
+            let Some(name) = self.lanes().get(&place).map(|lane| lane.topic().to_owned()) else { continue };
+            let (oldest, end) = topics::offsets(self.consumer.client(), &name, place)?;
+            if has_more(next, oldest, end) {
+                tracing::warn!(%place, next, end, "a partition stands still though there is more; joining anew");
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Tells Kafka how far the caller has got, for lag tools.
+    fn report(&self, applied: &mut mpsc::Receiver<Vec<Mark>>) {
+        while let Ok(marks) = applied.try_recv() {
+            for mark in marks.iter().filter(|mark| mark.next_offset > 0) {
+                // A partition that has meanwhile gone elsewhere is reported on by its new reader.
+                let _ = self.consumer.store_offset(&mark.topic, mark.partition, mark.next_offset - 1);
+            }
+        }
+    }
+}
+
+/// Sorts a record into its lane.
+fn take(
+    consumer: &BaseConsumer<Assignment>,
+    decoder: &mut Decoder,
+    record: &BorrowedMessage<'_>,
+) -> Result<(), KafkaError> {
+    let mut lanes = consumer.context().lanes();
+    let place = consumer.context().place(record.topic(), record.partition());
+    let Some((place, lane)) = place.and_then(|place| Some((place, lanes.get_mut(&place)?))) else {
+        return Ok(());
+    };
+    if lane.gap_after().is_some() {
+        // The partition is paused. If a record came through all the same, the next one will show that it is missing.
+        return Ok(());
+    }
+    let read = match record.headers() {
+        Some(headers) => decoder.decode(headers, record.payload()),
+        None => Err(EnvelopeError::Missing("ce_position")),
+    };
+    let labels = [("topic", place.topic.suffix())];
+    match read.map(|incoming| lane.offer(record.offset(), incoming)) {
+        Ok(Taken::Next) => {}
+        Ok(Taken::Before) => metrics::counter!("kafka_consumer_duplicates_total", &labels).increment(1),
+        Ok(Taken::AfterGap { after, until }) => {
+            metrics::counter!("kafka_consumer_gaps_total", &labels).increment(1);
+            tracing::warn!(%place, after, until, "events are missing here; taking them from history");
+            consumer.pause(&only(lane))?;
+        }
+        Err(error) => {
+            metrics::counter!("kafka_consumer_unreadable_total", &labels).increment(1);
+            tracing::warn!(%place, offset = record.offset(), %error, "leaving out a record");
+            lane.pass_over(record.offset());
+        }
+    }
+    Ok(())
+}
+
+/// A lane's partition, as Kafka's client wants it named.
+fn only(lane: &Lane) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(lane.topic(), lane.place().number());
+    list
+}

@@ -1,0 +1,181 @@
+//! Who relays, and how far they got: the one row of a generation in `es.relay`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use deadpool_postgres::{Pool, PoolError};
+use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    options::KafkaOptions,
+    relay::RelayError,
+    topics::{Place, Topic},
+};
+
+/// A point in history up to which Kafka has everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) position: u64,
+    /// The leaf hash of the event at the position; none at the beginning.
+    pub(super) leaf_hash: Option<[u8; 32]>,
+    pub(super) last: LastPositions,
+}
+
+/// The position of the last event in each partition; 0 where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LastPositions {
+    partitions: u16,
+    positions: Vec<u64>,
+}
+
+impl LastPositions {
+    pub(super) fn none(partitions: u16) -> Self {
+        Self { partitions, positions: vec![0; Topic::ALL.len() * usize::from(partitions)] }
+    }
+
+    pub(super) fn at(&self, place: Place) -> u64 {
+        self.positions[self.index(place)]
+    }
+
+    /// Notes a partition's newest event and gives the one before it.
+    pub(super) fn advance(&mut self, place: Place, position: u64) -> u64 {
+        let index = self.index(place);
+        std::mem::replace(&mut self.positions[index], position)
+    }
+
+    fn index(&self, place: Place) -> usize {
+        place.topic as usize * usize::from(self.partitions) + usize::from(place.partition)
+    }
+
+    /// By topic, as the row holds it.
+    fn by_topic(&self) -> BTreeMap<&'static str, &[u64]> {
+        let rows = self.positions.chunks(usize::from(self.partitions));
+        Topic::ALL.into_iter().map(Topic::suffix).zip(rows).collect()
+    }
+
+    fn read(partitions: u16, by_topic: &BTreeMap<String, Vec<u64>>) -> Self {
+        let mut last = Self::none(partitions);
+        for place in Place::all(partitions) {
+            let positions = by_topic.get(place.topic.suffix());
+            if let Some(position) = positions.and_then(|all| all.get(usize::from(place.partition))) {
+                last.advance(place, *position);
+            }
+        }
+        last
+    }
+}
+
+/// The right to relay, until somebody else has it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pool: Pool,
+    name: String,
+    epoch: i64,
+    seconds: f64,
+}
+
+impl Lease {
+    /// Takes the lease if it is free, has run out or is ours already; none while another relay holds it.
+    pub(super) async fn take(
+        pool: &Pool,
+        kafka: &KafkaOptions,
+        holder: Uuid,
+        term: Duration,
+    ) -> Result<Option<(Self, Checkpoint)>, RelayError> {
+        let client = pool.get().await?;
+        let (name, seconds) = (&kafka.prefix, term.as_secs_f64());
+        let partitions = i32::from(kafka.partitions);
+        client
+            .execute(
+                "INSERT INTO es.relay (name, partitions) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                &[name, &partitions],
+            )
+            .await?;
+        let row = client
+            .query_opt(
+                "UPDATE es.relay SET epoch = epoch + 1, holder = $2, lease_until = clock_timestamp() + $3 * interval '1 s'
+                 WHERE name = $1 AND (lease_until <= clock_timestamp() OR holder = $2)
+                 RETURNING epoch, partitions, position, leaf_hash, last_positions",
+                &[name, &holder, &seconds],
+            )
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let found: i32 = row.get(1);
+        if found != partitions {
+            return Err(RelayError::PartitionCount { prefix: name.clone(), found, wanted: kafka.partitions });
+        }
+        let lease = Self { pool: pool.clone(), name: name.clone(), epoch: row.get(0), seconds };
+        Ok(Some((lease, checkpoint(&row, kafka.partitions)?)))
+    }
+
+    /// Writes the checkpoint and extends the lease.
+    ///
+    /// The commit does not wait for the disk: a checkpoint lost in a crash means records sent again, no more.
+    pub(super) async fn save(&self, checkpoint: &Checkpoint) -> Result<(), RelayError> {
+        let position = i64::try_from(checkpoint.position).unwrap_or(i64::MAX);
+        let leaf_hash = checkpoint.leaf_hash.as_ref().map(<[u8; 32]>::as_slice);
+        let last = Json(checkpoint.last.by_topic());
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        let ours = transaction
+            .execute(
+                "UPDATE es.relay SET position = $3, leaf_hash = $4, last_positions = $5,
+                                     lease_until = clock_timestamp() + $6 * interval '1 s'
+                 WHERE name = $1 AND epoch = $2",
+                &[&self.name, &self.epoch, &position, &leaf_hash, &last, &self.seconds],
+            )
+            .await?;
+        transaction.commit().await?;
+        if ours == 0 { Err(RelayError::Replaced) } else { Ok(()) }
+    }
+
+    /// Lets another relay have the lease at once.
+    pub(super) async fn release(&self) -> Result<(), RelayError> {
+        let client = self.pool.get().await?;
+        let statement = "UPDATE es.relay SET lease_until = clock_timestamp() WHERE name = $1 AND epoch = $2";
+        client.execute(statement, &[&self.name, &self.epoch]).await?;
+        Ok(())
+    }
+}
+
+fn checkpoint(row: &Row, partitions: u16) -> Result<Checkpoint, RelayError> {
+    let position: i64 = row.get(2);
+    let leaf_hash: Option<&[u8]> = row.get(3);
+    let Json(last): Json<BTreeMap<String, Vec<u64>>> = row.try_get(4)?;
+    Ok(Checkpoint {
+        position: u64::try_from(position).unwrap_or(0),
+        leaf_hash: leaf_hash.and_then(|hash| hash.try_into().ok()),
+        last: LastPositions::read(partitions, &last),
+    })
+}
+
+impl From<PoolError> for RelayError {
+    fn from(error: PoolError) -> Self {
+        Self::Lease(error.to_string())
+    }
+}
+
+impl From<tokio_postgres::Error> for RelayError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let said = error.as_db_error().map(|error| error.message().to_owned());
+        Self::Lease(said.unwrap_or_else(|| error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_partition_remembers_its_own_last_position_through_a_row() {
+        let mut last = LastPositions::none(3);
+        for (position, place) in (1..).zip(Place::all(3)) {
+            assert_eq!(last.advance(place, position), 0);
+        }
+        let text = serde_json::to_string(&last.by_topic()).expect("maps of numbers are JSON");
+        let read = LastPositions::read(3, &serde_json::from_str(&text).expect("it was written by us"));
+        assert_eq!(read, last);
+        assert_eq!(read.at(Place { topic: Topic::Members, partition: 2 }), 6);
+    }
+}
