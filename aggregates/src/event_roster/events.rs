@@ -194,6 +194,8 @@ pub enum PromotionReason {
     PlaceLapsed,
     /// There is more room than before.
     CapacityRaised,
+    /// There was room that nobody ahead could use.
+    RoomLeft,
     /// The group is larger than the room there is.
     GroupTooLarge,
 }

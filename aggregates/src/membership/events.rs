@@ -97,6 +97,8 @@ pub enum MembershipEvent {
         term: Term,
         /// The plan version it was sold under.
         plan: SoldPlan,
+        /// How many terms at once.
+        terms: u32,
         /// The start of the membership as people read it: kept while current, today after a lapse.
         membership_start: NaiveDate,
         /// The payment it was renewed by; none when nothing was to be paid.

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use strum::IntoStaticStr;
 
+use super::BeyondCalendar;
 use crate::money::MoneyError;
 
 /// Why a command to a membership is refused. The name in kebab case is stable.
@@ -22,8 +23,8 @@ pub enum MembershipRefusal {
         most: u32,
     },
     /// The term would end beyond the calendar.
-    #[error("the term would end after the year 9999")]
-    TermTooLong,
+    #[error(transparent)]
+    TermTooLong(#[from] BeyondCalendar),
     /// A term ends before it starts, or before the day of joining.
     #[error("a term cannot end before it starts")]
     TermEndsBeforeStart,

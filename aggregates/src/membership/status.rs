@@ -1,8 +1,11 @@
-//! Membership status: a pure function of the facts and a date. No nightly job is needed for the right
-//! answer.
+//! The words of membership status, and the windows an association derives it by.
 
+use chrono::{Days, NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
+
+use super::term::add_months;
+use crate::membership_plan::GracePeriod;
 
 /// Where a membership stands on a date.
 #[derive(
@@ -37,6 +40,14 @@ pub enum MembershipStatus {
     Cancelled,
     /// The member has died.
     Deceased,
+}
+
+impl MembershipStatus {
+    /// Whether a membership of this status counts as one: new, current or in grace. Decides the member
+    /// price and whether a renewal goes on or begins anew.
+    pub const fn is_current(self) -> bool {
+        matches!(self, Self::New | Self::Current | Self::Grace)
+    }
 }
 
 /// A date of a membership that a status window hangs on.
@@ -96,5 +107,26 @@ impl Default for StatusRules {
             StatusRule { status: MembershipStatus::Current, from: on(Anchor::Start), to: on(Anchor::End) },
             StatusRule { status: MembershipStatus::Grace, from: on(Anchor::End), to: on(Anchor::GraceEnd) },
         ])
+    }
+}
+
+impl Boundary {
+    /// The day moved as the boundary says; a day beyond the calendar is the calendar's own end.
+    pub(super) fn moved(self, day: NaiveDate) -> NaiveDate {
+        let moved = add_months(day, i64::from(self.months))
+            .and_then(|day| day.checked_add_signed(TimeDelta::days(i64::from(self.days))));
+        let backwards = self.months < 0 || (self.months == 0 && self.days < 0);
+        moved.unwrap_or(if backwards { NaiveDate::MIN } else { NaiveDate::MAX })
+    }
+}
+
+impl GracePeriod {
+    /// The last day of grace of a term that ends on `end`.
+    pub(super) fn after(self, end: NaiveDate) -> NaiveDate {
+        let last = match self {
+            Self::Days(days) => end.checked_add_days(Days::new(u64::from(days))),
+            Self::Months(months) => add_months(end, i64::from(months)),
+        };
+        last.unwrap_or(NaiveDate::MAX)
     }
 }
