@@ -56,6 +56,7 @@ fn fetch(home: &Path, jars: &Path) -> Result<()> {
     fs::create_dir_all(&project).with_context(|| format!("making {}", project.display()))?;
     fs::write(project.join("pom.xml"), POM).context("writing pom.xml")?;
     let mut maven = Command::new("mvn");
+    maven.env("MAVEN_OPTS", "-XX:-UsePerfData");
     maven.args(["--quiet", "--batch-mode", "-Dstyle.color=never", "package"]).current_dir(&project);
     maven.arg(format!("-Dmaven.repo.local={}", repository.display()));
     maven.arg(format!("-DoutputDirectory={}", unfinished.display()));
