@@ -35,7 +35,7 @@ check: ## Check format, lints, documentation and the rules of the house.
 	@scripts/ensure-tools --no-postgres
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	cargo test --package guildhall-server --test house_rules
 
 bench: ## Measure against the baseline, on a private Postgres; writes target/bench/results.json.
