@@ -93,16 +93,18 @@ impl Drop for TestDatabase {
 /// not run is then printed and noted for the end of the run.
 pub fn kafka_brokers() -> Option<String> {
     if env::var_os(SKIP_KAFKA).is_some_and(|skip| skip == "1") {
-        let thread = thread::current();
-        not_run(thread.name().unwrap_or("a test"), "SKIP_KAFKA=1");
+        not_run("SKIP_KAFKA=1");
         return None;
     }
     Some(env::var(KAFKA).unwrap_or_else(|_| panic!("no Kafka for tests: {HOW_TO_RUN}, or set {SKIP_KAFKA}=1")))
 }
 
-/// Says that a test was not run, and why, where the test harness does not swallow it, and again at the end of the run.
-pub fn not_run(test: &str, reason: &str) {
-    let line = format!("NOT RUN: {test} ({reason})\n");
+/// Says that the calling test is not run, and why: at once, where the test harness does not swallow it, and again at the end
+/// of the run.
+pub fn not_run(reason: &str) {
+    let thread = thread::current();
+    // The harness names each test's thread after the test.
+    let line = format!("NOT RUN: {} ({reason})\n", thread.name().unwrap_or("a test"));
     // Nothing depends on these lines arriving; the test is left out in any case.
     let _said = io::stderr().write_all(line.as_bytes());
     if let Some(list) = env::var_os(NOT_RUN) {

@@ -137,7 +137,7 @@ async fn only_the_owner_needs_no_password() {
 #[tokio::test]
 async fn data_that_the_servers_account_cannot_reach_goes_elsewhere_and_a_link_leads_there() {
     if !nix::unistd::geteuid().is_root() {
-        testing::not_run("data_that_the_servers_account_cannot_reach_goes_elsewhere", "only root starts it as another");
+        testing::not_run("only root starts Postgres as somebody else");
         return;
     }
     let closed = TempDir::new().expect("a directory");
