@@ -1,0 +1,258 @@
+//! What may happen on the way: relays that die or do not know that they are replaced, records that come twice, or
+//! not at all, or cannot be read; brokers that die.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use guildhall_event_store::RecordedEvent;
+use guildhall_kafka::{Place, envelope};
+use guildhall_sandbox::{kafka::Kafka, testing::kafka_brokers};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    message::OwnedHeaders,
+    producer::{FutureProducer, FutureRecord},
+};
+
+use crate::world::{World, names, within};
+
+#[tokio::test]
+async fn a_relay_killed_in_the_middle_is_followed_by_the_next_without_loss_or_repetition() {
+    let Some(world) = World::open().await else { return };
+    world.append(100, 20).await;
+    let mut options = world.relay_options();
+    options.batch_events = 50;
+    options.batches_in_flight = 2;
+    options.lease = Duration::from_secs(1);
+    options.checkpoint_every = Duration::from_millis(1);
+    let mut reader = world.reader();
+    for killed_after in [300, 900, 1_500] {
+        let relay = world.relay_with(options.clone());
+        reader.read_events(killed_after).await;
+        drop(relay);
+    }
+    let relay = world.relay_with(options);
+    reader.read_to(2_000).await;
+    reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+    assert_eq!(world.relay_row("epoch").await, 4);
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_know_it_was_replaced_does_no_harm() {
+    let Some(world) = World::open().await else { return };
+    let mut unaware = world.relay_options();
+    unaware.lease = Duration::from_hours(1);
+    unaware.checkpoint_every = Duration::from_hours(1);
+    world.append(50, 20).await;
+    let zombie = world.relay_with(unaware);
+    let mut reader = world.reader();
+    reader.read_to(1_000).await;
+    // As if it had been paused past its lease: another takes over and begins at a checkpoint of 0.
+    world.tamper("lease_until = '-infinity'").await;
+    let successor = world.relay();
+    within("the successor's checkpoint", async {
+        while world.relay_row("position").await < 1_000 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    // Both relay what comes now.
+    world.append(50, 20).await;
+    reader.read_to(2_000).await;
+    zombie.shutdown().await;
+    world.append(50, 20).await;
+    reader.read_to(3_000).await;
+    successor.shutdown().await;
+    reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    assert_eq!((world.relay_row("epoch").await, world.relay_row("position").await), (2, 3_000));
+}
+
+#[tokio::test]
+async fn a_relay_waits_while_another_holds_the_lease() {
+    let Some(world) = World::open().await else { return };
+    let first = world.relay();
+    let mut reader = world.reader();
+    world.append(5, 2).await;
+    reader.read_to(10).await;
+    let second = world.relay();
+    world.append(5, 2).await;
+    reader.read_to(20).await;
+    assert_eq!(world.relay_row("epoch").await, 1);
+    first.shutdown().await;
+    // The lease was let go, so the second one need not wait for it to run out.
+    world.append(5, 2).await;
+    reader.read_to(30).await;
+    assert_eq!(world.relay_row("epoch").await, 2);
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn records_sent_again_by_hand_are_dropped() {
+    let Some(world) = World::open().await else { return };
+    let hand = Hand::on(&world).await;
+    world.append(20, 10).await;
+    let history = world.history().await;
+    hand.send(&history, |_| Fate::Sent).await;
+    hand.send(&history[50..150], |_| Fate::Sent).await;
+    hand.send(&history, |_| Fate::Sent).await;
+    let relay = world.relay();
+    let mut reader = world.reader();
+    reader.read_to(200).await;
+    reader.assert_has_exactly(&history, &world.kafka.prefix);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn records_that_never_came_are_taken_from_history() {
+    let Some(world) = World::open().await else { return };
+    let hand = Hand::on(&world).await;
+    world.append(60, 50).await;
+    let history = world.history().await;
+    hand.send(&history, |event| if event.position % 7 == 0 { Fate::Lost } else { Fate::Sent }).await;
+    let mut reader = world.reader();
+    // The last events of some partitions are among the lost ones; the next record shows it.
+    world.append(60, 1).await;
+    let relay = world.relay_from(world.head().await - 60).await;
+    reader.read_to(3_060).await;
+    reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_left_out_and_taken_from_history() {
+    let Some(world) = World::open().await else { return };
+    let hand = Hand::on(&world).await;
+    world.append(20, 10).await;
+    let history = world.history().await;
+    let fate = |event: &RecordedEvent| match event.position % 10 {
+        3 => Fate::Altered,
+        6 => Fate::Foreign,
+        _ => Fate::Sent,
+    };
+    hand.send(&history, fate).await;
+    let relay = world.relay_from(200).await;
+    let mut reader = world.reader();
+    reader.read_to(200).await;
+    reader.assert_has_exactly(&history, &world.kafka.prefix);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn records_that_expired_before_they_were_read_are_taken_from_history() {
+    let Some(world) = World::open().await else { return };
+    let relay = world.relay();
+    world.append(20, 50).await;
+    let mut early = world.reader();
+    early.read_to(1_000).await;
+    early.shutdown().await;
+    expire_all_but_the_newest(&world).await;
+    let mut late = world.reader();
+    late.read_to(1_000).await;
+    late.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_broker_killed_while_events_flow_costs_nothing_but_time() {
+    if kafka_brokers().is_none() {
+        return;
+    }
+    let mut broker = within("a broker", async {
+        tokio::task::spawn_blocking(|| Kafka::temporary(Vec::new()).expect("a second broker starts")).await
+    })
+    .await
+    .expect("starting does not panic");
+    let world = World::on(&broker.brokers()).await;
+    let relay = world.relay();
+    let mut reader = world.reader();
+    world.append(50, 20).await;
+    reader.read_events(100).await;
+    let broker = tokio::task::spawn_blocking(move || {
+        broker.kill().expect("the broker can be killed");
+        broker.restart().expect("the broker starts again");
+        broker
+    });
+    world.append(50, 20).await;
+    let broker = broker.await.expect("restarting does not panic");
+    world.append(50, 20).await;
+    reader.read_to(3_000).await;
+    reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+    reader.shutdown().await;
+    drop(broker);
+}
+
+/// What becomes of a record on its way.
+enum Fate {
+    Sent,
+    Lost,
+    Altered,
+    Foreign,
+}
+
+/// A relay in slow motion, whose records the test decides about.
+struct Hand<'a> {
+    world: &'a World,
+    producer: FutureProducer,
+}
+
+impl<'a> Hand<'a> {
+    async fn on(world: &'a World) -> Self {
+        guildhall_kafka::topics::ensure(&world.kafka).await.expect("the broker makes topics");
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", &world.kafka.brokers)
+            .set("enable.idempotence", "true")
+            .create()
+            .expect("the options are good");
+        Self { world, producer }
+    }
+
+    async fn send(&self, events: &[RecordedEvent], fate: impl Fn(&RecordedEvent) -> Fate) {
+        let mut last: BTreeMap<Place, u64> = self.before(events).await;
+        let mut sent = Vec::new();
+        for event in events {
+            let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
+            let previous = last.insert(place, event.position).unwrap_or(0);
+            let headers = envelope::event_headers(event, previous);
+            let (headers, payload) = match fate(event) {
+                Fate::Sent => (headers, event.payload.as_ref()),
+                Fate::Altered => (headers, b"{\"n\":\"another\"}".as_slice()),
+                Fate::Foreign => (OwnedHeaders::new(), b"hello".as_slice()),
+                Fate::Lost => continue,
+            };
+            let (name, key) = (place.topic.name(&self.world.kafka.prefix), envelope::key(event.tenant, &event.stream));
+            let record = FutureRecord::to(&name)
+                .partition(i32::from(place.partition))
+                .key(&key)
+                .payload(payload)
+                .headers(headers);
+            sent.push(self.producer.send_result(record).map_err(|(error, _)| error).expect("the queue has room"));
+        }
+        for delivery in sent {
+            delivery.await.expect("the producer lives").map_err(|(error, _)| error).expect("the broker takes it");
+        }
+    }
+
+    /// The last position in each partition before the first of these events.
+    async fn before(&self, events: &[RecordedEvent]) -> BTreeMap<Place, u64> {
+        let first = events.first().map_or(0, |event| event.position);
+        let earlier = self.world.history().await.into_iter().take_while(|event| event.position < first);
+        earlier.filter_map(|event| Some((Place::of(event.tenant, &event.stream, 6)?, event.position))).collect()
+    }
+}
+
+/// Lets the broker forget every record but the newest of each partition, as time does.
+pub(crate) async fn expire_all_but_the_newest(world: &World) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &world.kafka.brokers).create().expect("the options are good");
+    let mut before = TopicPartitionList::new();
+    for name in names(&world.kafka.prefix) {
+        for partition in 0..6 {
+            let offsets = admin.inner().fetch_watermarks(&name, partition, Duration::from_secs(10));
+            let (_, end) = offsets.expect("the broker answers");
+            before.add_partition_offset(&name, partition, Offset::Offset(end - 1)).expect("the offset is one");
+        }
+    }
+    admin.delete_records(&before, &AdminOptions::new()).await.expect("the broker deletes records");
+}

@@ -1,0 +1,6 @@
+//! The relay and the consumer on a real Kafka, between a real history and whoever is given.
+
+mod carrying;
+mod faults;
+mod generations;
+mod world;
