@@ -1,0 +1,171 @@
+//! Promise 1: acknowledged is durable, and sent twice is recorded once, whatever dies meanwhile.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use guildhall_event_store::{EventStore, Receipt, StoreError, StreamId, Unit, UnitOutcome, VerifyOptions};
+use guildhall_sandbox::{postgres::Postgres, testing::TestDatabase};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::proxy::Proxy;
+use crate::support::{another_node, open_store, receipts, stream, tenant, unit, until};
+
+/// A wait that ends soon, so that what is waited for is asked again.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Appends one event after another to a stream of its own until told to stop. What may have been stored is sent again,
+/// as any client would. Returns the receipts it was given.
+async fn append_until(store: EventStore, number: u128, stop: Arc<AtomicBool>) -> Vec<Receipt> {
+    let stream = stream();
+    let mut given = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let next = unit(tenant(number % 3), &stream, given.len() as u64, 1);
+        given.push(append_once(&store, next).await);
+    }
+    given
+}
+
+async fn append_once(store: &EventStore, unit: Unit) -> Receipt {
+    loop {
+        match store.append(unit.clone()).await {
+            Ok(UnitOutcome::Appended(mut receipts)) => return receipts.remove(0),
+            Ok(UnitOutcome::Duplicate(mut found)) => return found.remove(0).receipt,
+            Err(StoreError::Unavailable { .. }) => {}
+            other => panic!("neither stored nor unavailable: {other:?}"),
+        }
+    }
+}
+
+fn load(store: &EventStore, stop: &Arc<AtomicBool>) -> JoinSet<Vec<Receipt>> {
+    let mut writers = JoinSet::new();
+    for number in 0..12 {
+        writers.spawn(append_until(store.clone(), number, Arc::clone(stop)));
+    }
+    writers
+}
+
+/// Every receipt that was given stands for exactly one stored event, and there is no other.
+async fn assert_each_once(store: &EventStore, given: Vec<Vec<Receipt>>) {
+    let given: Vec<Receipt> = given.into_iter().flatten().collect();
+    let positions: HashSet<u64> = given.iter().map(|receipt| receipt.position).collect();
+    assert_eq!(positions.len(), given.len(), "no two receipts for one position");
+    assert_eq!(store.head().await.expect("history is there"), given.len() as u64, "nothing else was stored");
+    let stored = everything(store).await;
+    for receipt in &given {
+        let event = &receipt.events[0];
+        assert!(stored.contains(&(receipt.position, receipt.stream.clone(), event.event_id)), "{receipt:?}");
+    }
+    let report = store.verify(VerifyOptions::default(), |_| ()).await.expect("history is there");
+    assert_eq!(report.first_difference, None);
+}
+
+async fn everything(store: &EventStore) -> HashSet<(u64, StreamId, Uuid)> {
+    let (mut stored, mut position) = (HashSet::new(), 0);
+    loop {
+        let page = store.read_after(position, 1_000).await.expect("there is no hole");
+        let Some(last) = page.last() else { return stored };
+        position = last.position;
+        stored.extend(page.into_iter().map(|event| (event.position, event.stream, event.event_id)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_under_load_lose_nothing_and_store_nothing_twice() {
+    let (database, store) = open_store().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers = load(&store, &stop);
+    let axe = database.connect().await;
+    let mut cuts = 0;
+    while cuts < 40 {
+        // At any moment of its work; also between the commit and the answer.
+        cuts += axe
+            .query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%es.append%'
+                   AND (state = 'active' OR random() < 0.1)",
+                &[],
+            )
+            .await
+            .expect("a superuser may cut")
+            .len();
+        tokio::task::yield_now().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let given = writers.join_all().await;
+    assert_each_once(&store, given).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_answered_as_appended() {
+    let database = TestDatabase::create().await;
+    let wire = Proxy::before(database.url()).await;
+    let store = another_node(&wire.url).await;
+    let stream = stream();
+    receipts(store.append(unit(tenant(1), &stream, 0, 1)).await);
+    wire.loses_next_answer.store(true, Ordering::SeqCst);
+    let second = unit(tenant(1), &stream, 1, 2);
+    let receipt = receipts(store.append(second.clone()).await).remove(0);
+    assert!(!wire.loses_next_answer.load(Ordering::SeqCst), "the answer was lost");
+    assert_eq!((receipt.version, receipt.position), (3, 3));
+    assert_eq!(receipt.events[1].event_id, second.commands[0].events[1].event_id);
+    assert_eq!(store.head().await.expect("history is there"), 3, "it was stored once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_another_node_recorded_meanwhile_is_a_duplicate_and_not_taken_for_ours() {
+    let database = TestDatabase::create().await;
+    let wire = Proxy::before(database.url()).await;
+    let (store, other) = (another_node(&wire.url).await, another_node(database.url()).await);
+    let stream = stream();
+    receipts(store.append(unit(tenant(1), &stream, 0, 1)).await);
+    let ours = unit(tenant(1), &stream, 1, 1);
+    let mut theirs = unit(tenant(1), &stream, 1, 2);
+    theirs.commands[0].command_id = ours.commands[0].command_id;
+    let receipt = receipts(other.append(theirs).await).remove(0);
+    wire.loses_next_answer.store(true, Ordering::SeqCst);
+    let outcome = store.append(ours).await.expect("it is judged");
+    let UnitOutcome::Duplicate(found) = outcome else { panic!("expected a duplicate, got {outcome:?}") };
+    assert_eq!(found[0].receipt, receipt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_postgres_comes_back_with_everything_that_was_acknowledged() {
+    let mut postgres = tokio::task::spawn_blocking(|| Postgres::temporary(true, Vec::new()))
+        .await
+        .expect("starting does not panic")
+        .expect("Postgres starts");
+    let database = TestDatabase::create_on(&postgres.url()).await.expect("a database");
+    let store = another_node(database.url()).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers = load(&store, &stop);
+    for round in 1..=2 {
+        until("some events are acknowledged", || async {
+            store.wait_past(round * 200, SOON).await.is_ok_and(|head| head > round * 200)
+        })
+        .await;
+        postgres = tokio::task::spawn_blocking(move || {
+            postgres.kill().expect("it can be killed");
+            postgres.restart().expect("it comes back");
+            postgres
+        })
+        .await
+        .expect("restarting does not panic");
+    }
+    reach(&store, 600).await;
+    stop.store(true, Ordering::Relaxed);
+    let given = writers.join_all().await;
+    assert_each_once(&store, given).await;
+    store.shutdown().await;
+}
+
+async fn reach(store: &EventStore, position: u64) {
+    until("history goes on", || async { store.wait_past(position, SOON).await.is_ok_and(|head| head > position) })
+        .await;
+}

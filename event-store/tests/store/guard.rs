@@ -1,0 +1,84 @@
+//! History is not edited: the database itself refuses.
+
+use tokio_postgres::error::SqlState;
+
+use crate::support::{open_store, receipts, stream, tenant, unit};
+
+const EDITS: [&str; 9] = [
+    "UPDATE es.event SET payload = '{}'",
+    "DELETE FROM es.event",
+    "TRUNCATE es.event",
+    "UPDATE es.event_0 SET payload = '{}'",
+    "DELETE FROM es.event_0",
+    "TRUNCATE es.event_1",
+    "UPDATE es.stream SET category = 'other'",
+    "DELETE FROM es.command_log",
+    "TRUNCATE es.command_log",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_even_its_owner_can_edit_history() {
+    let (database, store) = open_store().await;
+    receipts(store.append(unit(tenant(1), &stream(), 0, 2)).await);
+    let owner = database.connect().await;
+    for edit in EDITS {
+        let refused = owner.batch_execute(edit).await.expect_err(edit);
+        let reason = refused.as_db_error().expect("the server answered").message();
+        assert!(reason.starts_with("history is not edited"), "{edit}: {reason}");
+    }
+    assert_eq!(store.read_after(0, 10).await.expect("history is there").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_writing_role_may_append_and_nothing_else() {
+    let (database, store) = open_store().await;
+    receipts(store.append(unit(tenant(1), &stream(), 0, 2)).await);
+    let client = database.connect().await;
+    client.batch_execute("SET ROLE guildhall_writer").await.expect("the migration made the role");
+    let insert =
+        "INSERT INTO es.event SELECT position + 10, stream_key, version + 10, recorded_at, tenant_id, event_id,
+                  command_id, schema_version, type, leaf_hash, metadata, payload FROM es.event";
+    let others = ["INSERT INTO es.claim SELECT tenant_id, 'email', leaf_hash, 1 FROM es.event", "DELETE FROM es.claim"];
+    let deletes_a_key = ["DELETE FROM vault.data_key"];
+    for edit in EDITS.into_iter().chain([insert]).chain(others).chain(deletes_a_key) {
+        let refused = client.batch_execute(edit).await.expect_err(edit);
+        assert_eq!(refused.code().map(SqlState::code), Some("42501"), "{edit}: {refused}");
+    }
+    let appended = client
+        .query_one(
+            "SELECT outcome FROM es.append(0, now(), ARRAY[gen_random_uuid()],
+        ARRAY['counter'], ARRAY[gen_random_uuid()], ARRAY[0], ARRAY[1], ARRAY[gen_random_uuid()], ARRAY[sha256('r')],
+        ARRAY['{}'::bytea], ARRAY[0], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+            &[],
+        )
+        .await;
+    assert_eq!(appended.expect("the role may append").get::<_, &str>(0), "appended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reading_role_reads_history_and_neither_claims_nor_keys() {
+    let (database, store) = open_store().await;
+    receipts(store.append(unit(tenant(1), &stream(), 0, 2)).await);
+    let client = database.connect().await;
+    client.batch_execute("SET ROLE guildhall_reader").await.expect("the migration made the role");
+    let row = client.query_one("SELECT count(*) FROM es.event_decoded WHERE payload ->> 'nth' IS NOT NULL", &[]).await;
+    assert_eq!(row.expect("the view may be read").get::<_, i64>(0), 2);
+    for secret in ["SELECT * FROM es.claim", "SELECT * FROM vault.data_key", "SELECT es.ensure_partitions()"] {
+        assert!(client.batch_execute(secret).await.is_err(), "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appending_under_a_stricter_isolation_level_is_refused() {
+    let (database, _store) = open_store().await;
+    let client = database.connect().await;
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let append = format!(
+            "BEGIN ISOLATION LEVEL {level}; SELECT es.append(0, now(), '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
+             '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')"
+        );
+        let refused = client.batch_execute(&append).await.expect_err(level);
+        assert!(refused.as_db_error().expect("the server answered").message().contains("READ COMMITTED"), "{level}");
+        client.batch_execute("ROLLBACK").await.expect("it rolls back");
+    }
+}

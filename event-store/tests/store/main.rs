@@ -1,0 +1,12 @@
+//! History against a real Postgres; each test has a database of its own.
+
+mod faults;
+mod guard;
+mod loading;
+mod model;
+mod order;
+mod outcomes;
+mod proxy;
+mod support;
+mod vault;
+mod verify;

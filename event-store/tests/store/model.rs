@@ -1,0 +1,131 @@
+//! Random batches against a history that is simple enough to be right: units judged one after another in memory.
+
+use std::collections::HashMap;
+
+use guildhall_event_store::{Claim, Unit, UnitOutcome, VerifyOptions};
+use proptest::{prelude::*, test_runner::TestRunner};
+use uuid::Uuid;
+
+use crate::support::{command, open_store, tenant};
+
+/// A unit before its ids are real: small numbers, so that things collide.
+#[derive(Debug, Clone)]
+struct Wish {
+    tenant: u128,
+    stream: u128,
+    /// How far the expected version is off.
+    off_by: u64,
+    commands: Vec<(u128, usize, Vec<Option<u8>>)>,
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let commands =
+        prop::collection::vec((0..60_u128, 0..3_usize, prop::collection::vec(prop::option::of(0..4_u8), 0..3)), 1..3);
+    (1..3_u128, 0..5_u128, prop_oneof![9 => Just(0), 1 => Just(1_u64)], commands).prop_map(
+        |(tenant, stream, off_by, mut commands)| {
+            commands.dedup_by_key(|command| command.0);
+            Wish { tenant, stream, off_by, commands }
+        },
+    )
+}
+
+#[derive(Default)]
+struct Model {
+    head: u64,
+    versions: HashMap<(u128, u128), u64>,
+    commands: HashMap<(u128, u128), (u64, u64)>,
+    claims: HashMap<(u128, u8), u128>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Judged {
+    Appended(Vec<(u64, u64)>),
+    Conflict(u64),
+    Duplicate(usize),
+    ClaimTaken,
+}
+
+impl Model {
+    fn version(&self, wish: &Wish) -> u64 {
+        self.versions.get(&(wish.tenant, wish.stream)).copied().unwrap_or(0)
+    }
+
+    fn judge(&mut self, wish: &Wish, expected: u64) -> Judged {
+        let known =
+            wish.commands.iter().filter(|command| self.commands.contains_key(&(wish.tenant, command.0))).count();
+        let claims = || wish.commands.iter().flat_map(|command| &command.2);
+        let actual = self.version(wish);
+        if known > 0 {
+            return Judged::Duplicate(known);
+        }
+        if actual != expected {
+            return Judged::Conflict(actual);
+        }
+        let holder = |value| self.claims.get(&(wish.tenant, value));
+        if claims().flatten().any(|value| holder(*value).is_some_and(|holder| *holder != wish.stream)) {
+            return Judged::ClaimTaken;
+        }
+        let mut version = actual;
+        let mut places = Vec::new();
+        for (id, events, _) in &wish.commands {
+            version += *events as u64;
+            self.head += *events as u64;
+            self.commands.insert((wish.tenant, *id), (version, self.head));
+            places.push((version, self.head));
+        }
+        self.versions.insert((wish.tenant, wish.stream), version);
+        if let Some(last) = claims().next_back() {
+            self.claims.retain(|(tenant, _), holder| *tenant != wish.tenant || *holder != wish.stream);
+            if let Some(value) = last {
+                self.claims.insert((wish.tenant, *value), wish.stream);
+            }
+        }
+        Judged::Appended(places)
+    }
+}
+
+fn real(wish: &Wish, expected_version: u64) -> Unit {
+    let commands = wish.commands.iter().map(|(id, events, claims)| {
+        let mut command = command(*events);
+        command.command_id = Uuid::from_u128(*id + 1);
+        command
+            .claims
+            .extend(claims.iter().map(|value| Claim { kind: "email", value_hmac: value.map(|value| [value; 32]) }));
+        command
+    });
+    let stream = guildhall_event_store::StreamId::new("counter", Uuid::from_u128(wish.stream + 1));
+    Unit { tenant: tenant(wish.tenant), stream, expected_version, commands: commands.collect() }
+}
+
+fn judged(outcome: UnitOutcome) -> Judged {
+    match outcome {
+        UnitOutcome::Appended(receipts) => {
+            Judged::Appended(receipts.iter().map(|receipt| (receipt.version, receipt.position)).collect())
+        }
+        UnitOutcome::Conflict { actual } => Judged::Conflict(actual),
+        UnitOutcome::Duplicate(found) => Judged::Duplicate(found.len()),
+        UnitOutcome::ClaimTaken { .. } => Judged::ClaimTaken,
+    }
+}
+
+#[test]
+fn any_sequence_of_units_comes_to_what_the_model_says() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let config =
+        ProptestConfig { cases: 12, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(wish(), 1..60), |wishes| {
+        runtime.block_on(async {
+            let (_database, store) = open_store().await;
+            let mut model = Model::default();
+            for wish in wishes {
+                let expected = model.version(&wish) + wish.off_by;
+                let outcome = store.append(real(&wish, expected)).await.expect("it is judged");
+                prop_assert_eq!(judged(outcome), model.judge(&wish, expected));
+            }
+            let report = store.verify(VerifyOptions::default(), |_| ()).await.expect("history is there");
+            prop_assert_eq!((report.records, report.first_difference), (model.head, None));
+            Ok(())
+        })
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}

@@ -1,0 +1,87 @@
+//! What the tests append, in few words.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use guildhall_aggregates::TenantId;
+use guildhall_event_store::{
+    Claim, Clock, DecidedCommand, EventStore, KeyEncryptionKey, NewEvent, Receipt, StoreError, StoreOptions, StreamId,
+    Unit, UnitOutcome,
+};
+use guildhall_sandbox::testing::TestDatabase;
+use uuid::Uuid;
+
+/// How long a test waits for something that will happen.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) async fn open_store() -> (TestDatabase, EventStore) {
+    let database = TestDatabase::create().await;
+    let store = another_node(database.url()).await;
+    (database, store)
+}
+
+/// A store of its own on a database, as another process would have it.
+pub(crate) async fn another_node(url: &str) -> EventStore {
+    let options = StoreOptions { pool_size: 4, ..StoreOptions::new(url, key()) };
+    EventStore::open(options, Clock::system()).await.expect("the database was migrated for this test")
+}
+
+/// The same key for all nodes of a test.
+pub(crate) fn key() -> KeyEncryptionKey {
+    KeyEncryptionKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("32 bytes")
+}
+
+pub(crate) fn tenant(number: u128) -> TenantId {
+    TenantId::new(Uuid::from_u128(number))
+}
+
+pub(crate) fn stream() -> StreamId {
+    StreamId::new("counter", Uuid::now_v7())
+}
+
+pub(crate) fn event(payload: &str) -> NewEvent {
+    NewEvent {
+        event_id: Uuid::now_v7(),
+        type_name: "Counted",
+        schema_version: 1,
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+    }
+}
+
+pub(crate) fn command(events: usize) -> DecidedCommand {
+    DecidedCommand {
+        command_id: Uuid::now_v7(),
+        request_hash: [7; 32],
+        metadata: Bytes::from_static(b"{}"),
+        events: (0..events).map(|nth| event(&format!("{{\"nth\":{nth}}}"))).collect(),
+        claims: Vec::new(),
+    }
+}
+
+/// One command with this many events.
+pub(crate) fn unit(tenant: TenantId, stream: &StreamId, expected_version: u64, events: usize) -> Unit {
+    Unit { tenant, stream: stream.clone(), expected_version, commands: vec![command(events)] }
+}
+
+/// One event that claims a value, or lets go of what the stream holds.
+pub(crate) fn claiming(tenant: TenantId, stream: &StreamId, expected_version: u64, value: Option<u8>) -> Unit {
+    let mut unit = unit(tenant, stream, expected_version, 1);
+    unit.commands[0].claims.push(Claim { kind: "email", value_hmac: value.map(|value| [value; 32]) });
+    unit
+}
+
+pub(crate) fn receipts(outcome: Result<UnitOutcome, StoreError>) -> Vec<Receipt> {
+    match outcome {
+        Ok(UnitOutcome::Appended(receipts)) => receipts,
+        other => panic!("expected to be appended, got {other:?}"),
+    }
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        tokio::task::yield_now().await;
+    }
+}
