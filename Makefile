@@ -14,7 +14,8 @@ skip_kafka := $(filter 1,$(SKIP_KAFKA))
 help: ## List what can be done.
 	@echo 'usage: make TARGET'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p; s/^# \( .*\)/  |\1/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p; s/^# \( .*\)/  |\1/p' $(MAKEFILE_LIST) \
+	    | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 demo: ## Build, start everything on this machine, tell a story through the API, and stay up.
 #   KAFKA=1        carry the events over a real Kafka

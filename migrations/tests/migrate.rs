@@ -57,8 +57,9 @@ async fn a_database_that_applied_something_else_is_refused_and_left_unlocked() {
     let refused = migrate(&mut client).await.expect_err("a merged file was edited");
     assert!(matches!(refused, MigrateError::Divergent { schema: "es", .. }), "{refused}");
     assert!(refused.to_string().contains("restore the file"), "{refused}");
-    let locks = client.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())", &[]);
-    assert!(locks.await.expect("the locks are listed").is_empty());
+    let locks = "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database
+                  WHERE locktype = 'advisory' AND datname = current_database()";
+    assert!(client.query(locks, &[]).await.expect("the locks are listed").is_empty());
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ struct Arguments {
 enum Action {
     /// Run a command with the servers' addresses in its environment, and pass its exit code on.
     ///
-    /// The command finds Postgres in `GUILDHALL_TEST_POSTGRES`, as a superuser's URL, and Kafka in `GUILDHALL_TEST_KAFKA`.
-    /// A variable that is set already wins: no server of that kind is started then.
+    /// The command finds Postgres in `GUILDHALL_TEST_POSTGRES`, as a superuser's URL, and Kafka in
+    /// `GUILDHALL_TEST_KAFKA`. A variable that is set already wins: no server of that kind is started then.
     Run(Run),
 }
 

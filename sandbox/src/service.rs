@@ -118,9 +118,9 @@ pub(crate) fn send(pid: u32, signal: Signal) -> Result<()> {
     Ok(kill(Pid::from_raw(pid), signal)?)
 }
 
-/// Stops a server that an earlier run left behind, by the process id it noted. The caller holds the lock of its directory,
-/// so nobody looks after it any more. A process id is used again, in containers soon: only a process that works in
-/// that directory is the one we mean, and any other is left alone.
+/// Stops a server that an earlier run left behind, by the process id it noted. The caller holds the lock of its
+/// directory, so nobody looks after it any more. A process id is used again, in containers soon: only a process that
+/// works in that directory is the one we mean, and any other is left alone.
 pub(crate) fn stop_orphan(noted: &str, directory: &Path, steps: &[(Signal, Duration)]) -> Result<()> {
     let Ok(pid) = noted.trim().parse() else { return Ok(()) };
     let ours = || is_running(pid) && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == directory);

@@ -89,8 +89,8 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The brokers of the Kafka that tests use, or `None` when the caller of the tests set `SKIP_KAFKA=1`; that the test was
-/// not run is then printed and noted for the end of the run.
+/// The brokers of the Kafka that tests use, or `None` when the caller of the tests set `SKIP_KAFKA=1`; that the test
+/// was not run is then printed and noted for the end of the run.
 pub fn kafka_brokers() -> Option<String> {
     if env::var_os(SKIP_KAFKA).is_some_and(|skip| skip == "1") {
         not_run("SKIP_KAFKA=1");
@@ -99,8 +99,8 @@ pub fn kafka_brokers() -> Option<String> {
     Some(env::var(KAFKA).unwrap_or_else(|_| panic!("no Kafka for tests: {HOW_TO_RUN}, or set {SKIP_KAFKA}=1")))
 }
 
-/// Says that the calling test is not run, and why: at once, where the test harness does not swallow it, and again at the end
-/// of the run.
+/// Says that the calling test is not run, and why: at once, where the test harness does not swallow it, and again at
+/// the end of the run.
 pub fn not_run(reason: &str) {
     let thread = thread::current();
     // The harness names each test's thread after the test.
@@ -113,7 +113,8 @@ pub fn not_run(reason: &str) {
     }
 }
 
-/// How Postgres copies the template: as files took 40 to 120 ms where through the log it took 70 to 155, with fsync off.
+/// How Postgres copies the template: as files took 40 to 120 ms where through the log it took 70 to 155, with fsync
+/// off.
 const COPY: &str = "file_copy";
 
 /// The name of the template, which is made when it is not there. It gets this name only when it is whole.

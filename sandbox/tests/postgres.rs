@@ -71,7 +71,8 @@ async fn a_postgres_left_behind_by_a_killed_launcher_is_taken_over() {
     let orphan = Postgres::start(options(&directory)).expect("it starts");
     keep_a_row(&orphan.url()).await;
     let postmaster = postmaster(&directory);
-    // A killed launcher does not stop its Postgres, and the kernel takes its lock away: a new file stands for that here.
+    // A killed launcher does not stop its Postgres, and the kernel takes its lock away: a new file stands for that
+    // here.
     fs::remove_file(directory.join("launcher.lock")).expect("the lock is there");
     fs::write(directory.join("launcher.lock"), "").expect("the lock is free");
 

@@ -13,8 +13,8 @@ const GIVEN: &str = "GUILDHALL_KAFKA_LIBS";
 /// Says which jars: their versions stand here and nowhere else.
 const POM: &str = include_str!("../../../tools/kafka/pom.xml");
 
-/// The folder that holds the jars; fetches them first when it is not there or holds those of another version. Nothing is
-/// written outside the checkout, and an interrupted fetch is begun anew.
+/// The folder that holds the jars; fetches them first when it is not there or holds those of another version. Nothing
+/// is written outside the checkout, and an interrupted fetch is begun anew.
 pub fn ensure() -> Result<PathBuf> {
     if let Some(given) = env::var_os(GIVEN).map(PathBuf::from) {
         if !holds_kafka(&given) {
@@ -67,8 +67,8 @@ fn fetch(home: &Path, jars: &Path) -> Result<()> {
         let said = String::from_utf8_lossy(&answer.stdout);
         let first: Vec<&str> = said.lines().take(12).collect();
         bail!(
-            "Maven could not fetch Kafka's jars ({}); it needs the network once, or a folder that holds them in {GIVEN}; \
-             it says:\n  {}",
+            "Maven could not fetch Kafka's jars ({}); it needs the network once, or {GIVEN} naming a folder that has \
+             them; it says:\n  {}",
             answer.status,
             first.join("\n  ")
         );

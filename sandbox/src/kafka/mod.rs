@@ -29,8 +29,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What Kafka logs when clients may come: its broker has been taken into the quorum by then.
 const STARTED: &str = "Kafka Server started";
 
-/// Enough memory for tests and a start in under two seconds: measured at 340 MB resident. Performance data would be written
-/// to a shared folder, for tools that nobody runs here.
+/// Enough memory for tests and a start in under two seconds: measured at 340 MB resident. Performance data would be
+/// written to a shared folder, for tools that nobody runs here.
 const JAVA_FLAGS: [&str; 5] =
     ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
 
@@ -180,8 +180,9 @@ impl Drop for Kafka {
     }
 }
 
-/// What one node needs that is broker, controller and its own only replica. The controller takes a killed broker for alive
-/// until its session ends, and lets no successor in before: with the default of nine seconds a restart took eleven.
+/// What one node needs that is broker, controller and its own only replica. The controller takes a killed broker for
+/// alive until its session ends, and lets no successor in before: with the default of nine seconds a restart took
+/// eleven.
 fn configuration(broker: u16, controller: u16, data: &Path) -> String {
     format!(
         "\
