@@ -1,6 +1,6 @@
-//! `contact`, with `relationship`: people, organizations and households, and who works where.
+//! `contact`: people, organizations and households.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use guildhall_aggregates::member::{MemberKind, PrivacySwitches};
@@ -21,7 +21,7 @@ pub(super) type Members = BTreeMap<u64, Member>;
 /// A member that is taken.
 pub(super) struct Member {
     pub(super) id: Uuid,
-    row: RowIndex,
+    pub(super) row: RowIndex,
     died: Option<Death>,
 }
 
@@ -38,21 +38,29 @@ struct Reached {
     sharers: HashMap<String, usize>,
 }
 
-/// Takes the contacts and what is known of their affiliations.
+/// What is known of a contact before it is entered.
+struct Facts {
+    kind: MemberKind,
+    name: Value,
+    job_title: Option<String>,
+    birth_date: Option<NaiveDate>,
+    died: Option<Death>,
+    deleted: bool,
+    remarks: Vec<String>,
+}
+
+/// Takes the contacts, and with them how they are reached.
 pub(super) fn take(intake: &mut Intake<'_>, tables: &Tables) -> Members {
-    let known: HashSet<u64> = tables.contact.rows().map(|row| row.id).collect();
-    let reached = Reached::read(intake, tables, &|contact| known.contains(&contact));
-    let mut members = Members::new();
+    let mut contacts = Vec::new();
     for row in tables.contact.rows() {
-        match take_contact(intake, row, &reached) {
-            Ok(member) => {
-                members.insert(row.id, member);
-            }
+        match facts_of(row) {
+            Ok(facts) => contacts.push((row, facts)),
             Err(reason) => intake.refuse(row, reason),
         }
     }
-    affiliate(intake, tables, &members);
-    members
+    let known: HashSet<u64> = contacts.iter().map(|(row, _)| row.id).collect();
+    let reached = Reached::read(intake, tables, &|contact| known.contains(&contact));
+    contacts.into_iter().map(|(row, facts)| (row.id, order(intake, row, facts, &reached))).collect()
 }
 
 /// Records the deaths; after everything else, because a life comes first.
@@ -76,6 +84,11 @@ impl Reached {
         }
         Self { emails, phones, addresses, sharers }
     }
+
+    fn is_shared(&self, email: Option<&Value>) -> bool {
+        let sharers = email.and_then(|email| self.sharers.get(&email.as_str()?.to_lowercase()));
+        sharers.is_some_and(|&sharers| sharers > 1)
+    }
 }
 
 fn kind_of(row: Row<'_>) -> Result<MemberKind, String> {
@@ -88,66 +101,61 @@ fn kind_of(row: Row<'_>) -> Result<MemberKind, String> {
     }
 }
 
-fn take_contact(intake: &mut Intake<'_>, row: Row<'_>, reached: &Reached) -> Result<Member, String> {
+fn facts_of(row: Row<'_>) -> Result<Facts, String> {
     let mut remarks = Vec::new();
     let kind = kind_of(row)?;
     let name = name_of(row, kind, &mut remarks)?;
     let job_title = row.line("job_title")?;
     let birth_date = date_or_remark(row, "birth_date", &mut remarks);
     let deceased_date = date_or_remark(row, "deceased_date", &mut remarks);
-    let email = reached.emails.get(&row.id);
-    let shared = email.and_then(|(value, _)| reached.sharers.get(&value.as_str()?.to_lowercase()));
-    let email_shared = shared.is_some_and(|&sharers| sharers > 1);
-    if email_shared {
-        remarks.push("shares its e-mail address with another contact: the address identifies neither".to_owned());
-    }
     let deleted = row.flag("is_deleted");
     if deleted {
-        remarks
-            .push("is deleted there; imported because history refers to it, and kept out of the directory".to_owned());
+        let remark = "is deleted there; imported because history refers to it, and kept out of the directory";
+        remarks.push(remark.to_owned());
     }
-    let dead = row.flag("is_deceased");
-    if dead && kind != MemberKind::Person {
+    let mut died = row.flag("is_deceased").then_some(Death(deceased_date));
+    if died.is_some() && kind != MemberKind::Person {
         remarks.push("is marked as deceased there; only people die here".to_owned());
+        died = None;
     }
-    let (phone, address) = (reached.phones.get(&row.id), reached.addresses.get(&row.id));
-    let index = intake.take(row, remarks);
-    let parts = [email, phone, address].into_iter().flatten().map(|(_, part)| *part);
-    let rows: Vec<_> = std::iter::once(index).chain(parts).collect();
-    let member_id = intake.id_of(row.table, row.id);
-    let value = |chosen: Option<&(Value, RowIndex)>| chosen.map(|(value, _)| value.clone());
-    let body = json!({
-        "member_id": member_id,
-        "kind": kind,
-        "name": name,
-        "contact": { "email": value(email), "phone": value(phone), "address": value(address) },
-        "email_shared": email_shared,
-        "birth_date": birth_date,
-        "source": source_of(row),
-    });
-    intake.order("RegisterMember", (row.table, row.id), &rows, body);
-    let died = (dead && kind == MemberKind::Person).then_some(Death(deceased_date));
-    let member = Member { id: member_id, row: index, died };
-    describe(intake, row, &member, job_title, deleted);
-    Ok(member)
+    Ok(Facts { kind, name, job_title, birth_date, died, deleted, remarks })
 }
 
-/// Orders what the contact says and wants apart from who it is.
-fn describe(intake: &mut Intake<'_>, row: Row<'_>, member: &Member, job_title: Option<String>, deleted: bool) {
-    if let Some(job_title) = job_title {
-        let body = json!({ "member_id": member.id, "profile": { "job_title": job_title } });
-        intake.order("ChangeProfile", (row.table, row.id), &[member.row], body);
+fn order(intake: &mut Intake<'_>, row: Row<'_>, mut facts: Facts, reached: &Reached) -> Member {
+    let of = |chosen: &Chosen| chosen.get(&row.id).cloned().unzip();
+    let (email, email_row) = of(&reached.emails);
+    let (phone, phone_row) = of(&reached.phones);
+    let (address, address_row) = of(&reached.addresses);
+    let email_shared = reached.is_shared(email.as_ref());
+    if email_shared {
+        let remark = "shares its e-mail address with another contact: the address identifies neither";
+        facts.remarks.push(remark.to_owned());
     }
-    let no_messages = row.flag("do_not_email");
-    if deleted || no_messages {
-        let privacy = PrivacySwitches {
-            show_in_directory: !deleted,
-            allow_messages: !(deleted || no_messages),
-            ..PrivacySwitches::default()
-        };
-        let body = json!({ "member_id": member.id, "privacy": privacy });
-        intake.order("ChangePrivacy", (row.table, row.id), &[member.row], body);
+    let index = intake.take(row, facts.remarks);
+    let id = intake.id_of(row.table, row.id);
+    let registered = json!({
+        "member_id": id,
+        "kind": facts.kind,
+        "name": facts.name,
+        "contact": { "email": email, "phone": phone, "address": address },
+        "email_shared": email_shared,
+        "birth_date": facts.birth_date,
+        "source": source_of(row),
+    });
+    let rows: Vec<_> = [Some(index), email_row, phone_row, address_row].into_iter().flatten().collect();
+    intake.order("RegisterMember", (row.table, row.id), &rows, registered);
+    if let Some(job_title) = facts.job_title {
+        let described = json!({ "member_id": id, "profile": { "job_title": job_title } });
+        intake.order("ChangeProfile", (row.table, row.id), &[index], described);
     }
+    let no_messages = facts.deleted || row.flag("do_not_email");
+    if no_messages {
+        let usual = PrivacySwitches::default();
+        let privacy = PrivacySwitches { show_in_directory: !facts.deleted, allow_messages: false, ..usual };
+        let wished = json!({ "member_id": id, "privacy": privacy });
+        intake.order("ChangePrivacy", (row.table, row.id), &[index], wished);
+    }
+    Member { id, row: index, died: facts.died }
 }
 
 /// What the contact is called; parts of the name only people have.
@@ -173,70 +181,6 @@ fn date_or_remark(row: Row<'_>, column: &str, remarks: &mut Vec<String>) -> Opti
         remarks.push(format!("{reason}: it is left out"));
         None
     })
-}
-
-/// Takes who works where: the contact's employer and the relationships of that type.
-fn affiliate(intake: &mut Intake<'_>, tables: &Tables, members: &Members) {
-    let mut affiliations: BTreeMap<u64, (BTreeSet<Uuid>, Vec<RowIndex>)> = BTreeMap::new();
-    for (row, member) in tables.contact.rows().filter_map(|row| Some((row, members.get(&row.id)?))) {
-        match row.number("employer_id").and_then(|id| id.map(|id| member_id(members, id)).transpose()) {
-            Ok(None) => {}
-            Ok(Some(employer)) => {
-                let (organizations, rows) = affiliations.entry(row.id).or_default();
-                organizations.insert(employer);
-                rows.push(member.row);
-            }
-            Err(reason) => intake.report.remark(member.row, format!("the employer is left out: {reason}")),
-        }
-    }
-    let employments: BTreeSet<u64> =
-        tables.relationship_type.rows().filter(|row| is_employment(*row)).map(|row| row.id).collect();
-    for row in tables.relationship_type.rows() {
-        if employments.contains(&row.id) {
-            intake.take(row, Vec::new());
-        } else {
-            intake.refuse(row, "of the relationships, only employment is imported");
-        }
-    }
-    for row in tables.relationship.rows() {
-        match employment(intake, row, &employments, members) {
-            Ok((contact, employer)) => {
-                let index = intake.take(row, Vec::new());
-                let (organizations, rows) = affiliations.entry(contact).or_default();
-                organizations.insert(employer);
-                rows.push(index);
-            }
-            Err(reason) => intake.refuse(row, reason),
-        }
-    }
-    for (contact, (organizations, rows)) in affiliations {
-        let body = json!({ "member_id": members[&contact].id, "organizations": organizations });
-        intake.order("ChangeAffiliations", (tables.contact.name, contact), &rows, body);
-    }
-}
-
-/// Types are known by their name; their ids differ from one association to the next.
-fn is_employment(row: Row<'_>) -> bool {
-    row.text("name_a_b").is_some_and(|name| name.eq_ignore_ascii_case("Employee of"))
-}
-
-/// The employee's id in the export and the employer's id here, of a relationship that is an employment now.
-fn employment(
-    intake: &Intake<'_>,
-    row: Row<'_>,
-    employments: &BTreeSet<u64>,
-    members: &Members,
-) -> Result<(u64, Uuid), String> {
-    if !employments.contains(&row.needed_number("relationship_type_id")?) {
-        return Err("of the relationships, only employment is imported".to_owned());
-    }
-    let ended = row.date("end_date")?.is_some_and(|end| end < intake.options.as_of);
-    if ended || row.text("is_active") == Some("0") {
-        return Err("has ended; only what holds now is imported".to_owned());
-    }
-    let employee = row.needed_number("contact_id_a")?;
-    member_id(members, employee)?;
-    Ok((employee, member_id(members, row.needed_number("contact_id_b")?)?))
 }
 
 /// The id of the member that a contact became.

@@ -5,6 +5,7 @@
 //! `schema.rs`, a file with a `take` here, a line in [`read`].
 
 mod addresses;
+mod affiliations;
 mod contacts;
 mod contributions;
 mod events;
@@ -109,6 +110,7 @@ pub fn read(dir: &Path, options: &ImportOptions) -> Result<Import, ImportError> 
     let statuses = statuses::take(&mut intake, &tables.membership_status);
     let plans = plans::take(&mut intake, &tables.membership_type, statuses.grace);
     let members = contacts::take(&mut intake, &tables);
+    affiliations::take(&mut intake, &tables, &members);
     let memberships = memberships::take(&mut intake, &tables.membership, &statuses, &plans, &members);
     let events = events::take(&mut intake, &tables.event, &tables.participant);
     let registrations = participants::take(&mut intake, &tables, &events, &members);

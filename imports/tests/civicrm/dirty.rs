@@ -61,7 +61,11 @@ fn rows_that_belong_to_nothing_are_refused() {
     export.add("membership", "10,2,77,2026-01-01,2026-01-01,2026-12-31,2,0,,,0,");
     export.add("participant", "7,2,3,1,1,2026-05-09 09:00:00,,,,0");
     export.add("contribution", "8,,1,1,2026-06-06 00:00:00,10.00,GBP,,,1,0,");
-    let import = export.add("relationship", "5,2,88,5,,,1").read();
+    export.add("relationship", "5,2,88,5,,,1");
+    export.add("contact", "9,Robot,,Bell Bot,,,,,,,,0,,,0,0,,");
+    let import = export.add("email", "5,9,1,bot@example.org,1,0").read();
+    assert_eq!(remarks(&import, "contact", 9), "contact_type \"Robot\" is not known");
+    assert_eq!(remarks(&import, "email", 5), "contact 9 is not imported");
     assert_eq!(remarks(&import, "membership", 9), "contact 77 is not imported");
     assert_eq!(remarks(&import, "membership", 10), "membership_type 77 is not imported");
     assert_eq!(remarks(&import, "participant", 7), "event 3 is not imported");
