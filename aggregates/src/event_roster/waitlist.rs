@@ -1,0 +1,164 @@
+//! Who is next. A freed place becomes an offer in the decision that freed it, in the order of the waitlist.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    EventRoster, PromotionReason, Registration, RosterEvent,
+    book::{Book, Entry, Turn},
+};
+use crate::ids::RegistrationId;
+
+/// The free places of each pool while a decision is made. Negative where history is over capacity; `None`
+/// where there is no limit.
+pub(super) struct Room<'a> {
+    free: BTreeMap<&'a str, Option<i64>>,
+}
+
+impl<'a> Room<'a> {
+    pub(super) fn of(book: &'a Book) -> Self {
+        let free = |size: Option<u32>, taken: u64| {
+            size.map(|size| i64::from(size).saturating_sub(i64::try_from(taken).unwrap_or(i64::MAX)))
+        };
+        Self { free: book.pools.iter().map(|(name, pool)| (name.as_str(), free(pool.size, pool.taken))).collect() }
+    }
+
+    pub(super) fn resize(&mut self, book: &'a Book, pool: &str, size: Option<u32>) {
+        if let Some((name, pool)) = book.pools.get_key_value(pool) {
+            let taken = i64::try_from(pool.taken).unwrap_or(i64::MAX);
+            self.free.insert(name, size.map(|size| i64::from(size).saturating_sub(taken)));
+        }
+    }
+
+    /// Gives back the places of an entry that is about to leave.
+    pub(super) fn without(mut self, book: &Book, leaving: &Entry) -> Self {
+        if leaving.standing.has_place() {
+            self.add(book.pools_of(&leaving.registration.ticket_type), i64::from(leaving.registration.places));
+        }
+        self
+    }
+
+    pub(super) fn fits(&self, pools: &[String], places: u32) -> bool {
+        pools.iter().all(|pool| !self.lacks(pool, places))
+    }
+
+    /// Whether a pool has too little room for so many places.
+    pub(super) fn lacks(&self, pool: &str, places: u32) -> bool {
+        matches!(self.free.get(pool), Some(Some(free)) if *free < i64::from(places))
+    }
+
+    fn add(&mut self, pools: &[String], places: i64) {
+        for pool in pools {
+            if let Some(Some(free)) = self.free.get_mut(pool.as_str()) {
+                *free += places;
+            }
+        }
+    }
+
+    /// Keeps the rest of a pool for somebody who is next and needs more than there is.
+    fn reserve(&mut self, pool: &str) {
+        if let Some(free) = self.free.get_mut(pool) {
+            *free = Some(0);
+        }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.free.values().all(|free| free.is_some_and(|free| free <= 0))
+    }
+}
+
+impl EventRoster {
+    /// Whether a wish can be met now without overtaking anyone: there is room, and nobody waits for a pool
+    /// it draws on. Who waits for a full workshop does not keep others out of the hall.
+    pub(super) fn can_place(&self, room: &Room<'_>, ticket_type: &str, places: u32) -> bool {
+        let pools = self.book.pools_of(ticket_type);
+        let waits_for = |pool: &String, ticket: &String, size: u32| {
+            let theirs = self.book.pools_of(ticket);
+            theirs.contains(pool) && (room.lacks(pool, size) || room.fits(theirs, size))
+        };
+        let waited_for = |pool: &String| {
+            self.book.waiting.iter().any(|(ticket, sizes)| sizes.keys().any(|size| waits_for(pool, ticket, *size)))
+        };
+        room.fits(pools, places) && !pools.iter().any(waited_for)
+    }
+
+    /// The offers that can be made once `leaving` has left.
+    pub(super) fn offers_without(
+        &self,
+        leaving: &Entry,
+        reason: PromotionReason,
+        now: DateTime<Utc>,
+    ) -> Vec<RosterEvent> {
+        let room = Room::of(&self.book).without(&self.book, leaving);
+        let leaves = leaving.registration.registration_id;
+        self.offers(self.queue().filter(|next| next.registration_id != leaves), room, reason, now)
+    }
+
+    /// The waitlist, first come first.
+    pub(super) fn queue(&self) -> impl Iterator<Item = &Registration> {
+        self.book.waitlist.iter().filter_map(|turn| self.waiting(turn.registration_id()))
+    }
+
+    /// The waitlist with a newcomer in their turn.
+    pub(super) fn queue_with<'a>(
+        &'a self,
+        newcomer: &'a Registration,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = &'a Registration> {
+        let turn = Turn::new(newcomer, now, self.book.arrivals);
+        let ahead = self.book.waitlist.range(..turn).filter_map(|turn| self.waiting(turn.registration_id()));
+        let behind = self.book.waitlist.range(turn..).filter_map(|turn| self.waiting(turn.registration_id()));
+        ahead.chain([newcomer]).chain(behind)
+    }
+
+    fn waiting(&self, registration_id: RegistrationId) -> Option<&Registration> {
+        self.book.entries.get(&registration_id).map(|entry| &entry.registration)
+    }
+
+    /// Offers places to those in the queue while there is room and registration is open.
+    ///
+    /// Who is next and needs more than a pool has keeps the rest of that pool for themselves, unless the
+    /// event passes over large groups; then each pass is recorded with the offer it made way for.
+    /// Source: "Waitlist" of the domain rules.
+    pub(super) fn offers<'a>(
+        &self,
+        queue: impl Iterator<Item = &'a Registration>,
+        mut room: Room<'_>,
+        reason: PromotionReason,
+        now: DateTime<Utc>,
+    ) -> Vec<RosterEvent> {
+        let Some(opening) = self.opening.as_ref().filter(|_| self.is_open(now)) else { return vec![] };
+        let until = after(now, TimeDelta::hours(i64::from(opening.policy.offer_hours)));
+        let mut events = vec![];
+        let mut skipped: Vec<(&Registration, Vec<&String>)> = vec![];
+        for next in queue {
+            if room.is_exhausted() {
+                break;
+            }
+            let pools = self.book.pools_of(&next.ticket_type);
+            let lacking: Vec<_> = pools.iter().filter(|pool| room.lacks(pool, next.places)).collect();
+            if lacking.is_empty() {
+                let made_way = |(_, lacking): &mut (_, Vec<&String>)| lacking.iter().any(|pool| pools.contains(pool));
+                events.extend(skipped.extract_if(.., made_way).map(|(passed, _)| RosterEvent::WaitlistPassed {
+                    registration_id: passed.registration_id,
+                    reason: PromotionReason::GroupTooLarge,
+                }));
+                room.add(pools, -i64::from(next.places));
+                events.push(RosterEvent::PlaceOffered { registration_id: next.registration_id, reason, until });
+            } else if opening.policy.pass_over_large_groups {
+                skipped.push((next, lacking));
+            } else {
+                for pool in lacking {
+                    room.reserve(pool);
+                }
+            }
+        }
+        events
+    }
+}
+
+/// A moment later; at the end of time when there is no such moment.
+pub(super) fn after(now: DateTime<Utc>, delta: TimeDelta) -> DateTime<Utc> {
+    now.checked_add_signed(delta).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
