@@ -92,7 +92,7 @@ async fn readers_of_one_group_share_the_partitions_and_apply_each_event_once() {
         }
     })
     .await;
-    one.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    one.assert_applied_exactly(&world.history().await, &world.kafka.prefix);
     relay.shutdown().await;
 }
 
