@@ -1,0 +1,214 @@
+//! Appending what was decided, and what to do about each outcome.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use guildhall_aggregates::Decide;
+use guildhall_event_store::{EventStore, Receipt, RecordedCommand, StoreError, Unit, UnitOutcome};
+use uuid::Uuid;
+
+use super::{
+    ExecuteError, ExecutorOptions,
+    error::Trouble,
+    lane::{Answer, Lane, Waiting},
+    round::Round,
+};
+
+/// Executes what waits in a lane until nothing does. One driver per lane; it does not belong to any caller,
+/// so a caller who leaves takes nobody else's command along.
+pub(super) async fn drive<A: Decide>(lane: Arc<Lane<A>>, store: EventStore, options: ExecutorOptions) {
+    let mut driving = Driving { lane: &lane, broke: true };
+    while let Some(pending) = lane.next(options.unit_commands) {
+        Drive { lane: &lane, store: &store, options, pending, conflicts: 0, current: false }.run().await;
+    }
+    driving.broke = false;
+}
+
+/// Clears the lane should a decision panic: a lane that looks driven and is not would wait for ever.
+struct Driving<'a, A: Decide> {
+    lane: &'a Lane<A>,
+    broke: bool,
+}
+
+impl<A: Decide> Drop for Driving<'_, A> {
+    fn drop(&mut self) {
+        if self.broke {
+            self.lane.abandon();
+        }
+    }
+}
+
+/// The commands that were taken from a lane together, until each is answered.
+struct Drive<'a, A: Decide> {
+    lane: &'a Lane<A>,
+    store: &'a EventStore,
+    options: ExecutorOptions,
+    pending: VecDeque<Waiting<A>>,
+    /// How often in a row another node was faster.
+    conflicts: u32,
+    /// Whether the state was seen to be current after these commands came.
+    current: bool,
+}
+
+impl<A: Decide> Drive<'_, A> {
+    async fn run(mut self) {
+        while !self.pending.is_empty() {
+            if let Err(trouble) = self.round().await {
+                self.lane.state.lock().await.forget();
+                while let Some(waiting) = self.pending.pop_front() {
+                    self.answer(waiting, Err(trouble.answer()));
+                }
+            }
+        }
+    }
+
+    /// Decides and appends once. An error is the answer to all that are still pending.
+    async fn round(&mut self) -> Result<(), Trouble> {
+        let round = {
+            let mut state = self.lane.state.lock().await;
+            if !state.is_read() {
+                state.catch_up(self.store, self.lane).await?;
+                self.current = true;
+            }
+            let round = Round::decide(&mut state, &self.pending, self.options);
+            if round.decided.is_empty() && !self.current {
+                // Nothing will be appended, so the database would not notice a stale state: look first.
+                let moved = state.catch_up(self.store, self.lane).await?;
+                self.current = true;
+                if moved {
+                    return Ok(());
+                }
+            }
+            round
+        };
+        if round.decided.is_empty() {
+            self.settle(round.refused, Vec::new());
+            return Ok(());
+        }
+        metrics::histogram!("command_unit_commands").record(count(round.decided.len()));
+        self.append(round).await
+    }
+
+    async fn append(&mut self, round: Round<A>) -> Result<(), Trouble> {
+        let several = round.len() > 1;
+        let Round { base, decided, refused, events } = round;
+        let unit = Unit {
+            tenant: self.lane.tenant,
+            stream: self.lane.stream.clone(),
+            expected_version: base,
+            commands: decided,
+        };
+        match self.store.append(unit).await {
+            Ok(UnitOutcome::Appended(receipts)) => {
+                self.lane.state.lock().await.keep(base, events);
+                self.settle(refused, receipts);
+                self.conflicts = 0;
+                self.current = true;
+                Ok(())
+            }
+            Ok(UnitOutcome::Conflict { .. }) => self.catch_up_after_conflict().await,
+            Ok(UnitOutcome::Duplicate(recorded)) => self.answer_recorded(recorded).await,
+            Ok(UnitOutcome::ClaimTaken { command_id, kind }) => {
+                self.lane.state.lock().await.ahead = None;
+                self.answer_one(command_id, Err(ExecuteError::ClaimTaken { kind }));
+                Ok(())
+            }
+            Err(StoreError::Overloaded { retry_after }) => {
+                self.wait(retry_after).await;
+                Ok(())
+            }
+            // One command is too much for history; which, shows when each is alone.
+            Err(StoreError::TooLarge { .. } | StoreError::Refused { .. }) if several => {
+                self.lane.state.lock().await.ahead = None;
+                self.options.unit_commands = 1;
+                Ok(())
+            }
+            Err(error) => {
+                // Alone, it fails alone; what waits behind it may fare better unless history is away.
+                if several || matches!(error, StoreError::Unavailable { .. }) {
+                    return Err(error.into());
+                }
+                self.lane.state.lock().await.forget();
+                if let Some(waiting) = self.pending.pop_front() {
+                    self.answer(waiting, Err(error.into()));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends away those who would rather come back, and lets the patient keep their places in the order.
+    async fn wait(&mut self, retry_after: Duration) {
+        self.lane.state.lock().await.ahead = None;
+        let (patient, others) = std::mem::take(&mut self.pending).into_iter().partition(|waiting| waiting.patient);
+        self.pending = patient;
+        let others: VecDeque<_> = others;
+        for waiting in others {
+            self.answer(waiting, Err(ExecuteError::Overloaded { retry_after }));
+        }
+        if !self.pending.is_empty() {
+            tokio::time::sleep(retry_after).await;
+        }
+    }
+
+    async fn catch_up_after_conflict(&mut self) -> Result<(), Trouble> {
+        metrics::counter!("command_conflicts_total").increment(1);
+        self.conflicts += 1;
+        if self.conflicts > self.options.conflict_attempts {
+            return Err(ExecuteError::Contended);
+        }
+        let mut state = self.lane.state.lock().await;
+        state.ahead = None;
+        state.catch_up(self.store, self.lane).await?;
+        self.current = true;
+        Ok(())
+    }
+
+    /// Some were recorded before, by this node or another: they have their receipts, and the state may be
+    /// behind them.
+    async fn answer_recorded(&mut self, recorded: Vec<RecordedCommand>) -> Result<(), Trouble> {
+        if recorded.is_empty() {
+            return Err(ExecuteError::Failed("history knows of a duplicate and does not say which".into()));
+        }
+        for RecordedCommand { request_hash, receipt } in recorded {
+            let id = receipt.command_id;
+            let same = self.pending.iter().any(|w| w.command_id == id && w.request_hash == request_hash);
+            self.answer_one(id, if same { Ok(receipt) } else { Err(ExecuteError::KeyReused) });
+        }
+        let mut state = self.lane.state.lock().await;
+        state.ahead = None;
+        state.catch_up(self.store, self.lane).await?;
+        self.current = true;
+        Ok(())
+    }
+
+    /// Answers the commands of a round in their order. Refusals wait for this moment, too: one that was
+    /// decided on what was not recorded yet would be no more than a guess.
+    fn settle(&mut self, refused: Vec<Option<ExecuteError<A::Error>>>, receipts: Vec<Receipt>) {
+        let mut receipts = receipts.into_iter();
+        for refused in refused {
+            let Some(waiting) = self.pending.pop_front() else { return };
+            let answer = match refused {
+                Some(refused) => Err(refused),
+                None => receipts.next().ok_or(ExecuteError::Failed("history gave too few receipts".into())),
+            };
+            self.answer(waiting, answer);
+        }
+    }
+
+    fn answer_one(&mut self, command_id: Uuid, answer: Answer<A::Error>) {
+        let at = self.pending.iter().position(|waiting| waiting.command_id == command_id);
+        if let Some(waiting) = at.and_then(|at| self.pending.remove(at)) {
+            self.answer(waiting, answer);
+        }
+    }
+
+    fn answer(&self, waiting: Waiting<A>, answer: Answer<A::Error>) {
+        self.lane.leave(waiting.command_id);
+        waiting.answer(answer);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a unit holds a few hundred commands")]
+fn count(commands: usize) -> f64 {
+    commands as f64
+}

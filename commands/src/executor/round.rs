@@ -1,0 +1,97 @@
+//! Deciding what waits.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use guildhall_aggregates::{Decide, StoredEvent};
+use guildhall_event_store::{DecidedCommand, NewEvent};
+use uuid::Uuid;
+
+use super::{
+    ExecuteError, ExecutorOptions,
+    lane::{State, Waiting},
+};
+
+/// Commands decided together, in order, on one state.
+pub(super) struct Round<A: Decide> {
+    /// The version they were decided on.
+    pub(super) base: u64,
+    /// What to record; one for each command that was not refused.
+    pub(super) decided: Vec<DecidedCommand>,
+    /// For each command of the round: none where it is in `decided`, else why not.
+    pub(super) refused: Vec<Option<ExecuteError<A::Error>>>,
+    /// All events, in order.
+    pub(super) events: Vec<A::Event>,
+}
+
+impl<A: Decide> Round<A> {
+    /// Decides as many of the waiting commands as one unit holds; at least one.
+    ///
+    /// `state.known` is not touched. A single command is decided on it directly; several are decided on a
+    /// copy that runs ahead.
+    pub(super) fn decide(state: &mut State<A>, waiting: &VecDeque<Waiting<A>>, options: ExecutorOptions) -> Self {
+        let most = waiting.len().min(options.unit_commands);
+        let mut round = Self {
+            base: state.known.version,
+            decided: Vec::with_capacity(most),
+            refused: Vec::with_capacity(most),
+            events: Vec::new(),
+        };
+        // Taken out while it is worked on: should a decision panic, nobody finds it half way.
+        let mut ahead = state.ahead.take();
+        if most > 1 && ahead.is_none() {
+            ahead = Some(state.known.state.clone());
+        }
+        for command in waiting.iter().take(most) {
+            if round.events.len() >= options.unit_events {
+                break;
+            }
+            let decision = round.decide_one(ahead.as_ref().unwrap_or(&state.known.state), command);
+            match decision {
+                Ok(events) => {
+                    if let Some(ahead) = &mut ahead {
+                        for event in &events {
+                            ahead.apply(event.clone());
+                        }
+                    }
+                    round.events.extend(events);
+                    round.refused.push(None);
+                }
+                Err(refused) => round.refused.push(Some(refused)),
+            }
+        }
+        state.ahead = ahead;
+        round
+    }
+
+    fn decide_one(&mut self, state: &A, waiting: &Waiting<A>) -> Result<Vec<A::Event>, ExecuteError<A::Error>> {
+        let version = self.base + self.events.len() as u64;
+        if waiting.expected.is_some_and(|expected| !expected.holds(version)) {
+            return Err(ExecuteError::VersionMismatch { actual: version });
+        }
+        let events = state.decide(waiting.command.clone()).map_err(ExecuteError::Refused)?;
+        let stored = events.iter().map(stored).collect::<Result<_, _>>();
+        self.decided.push(DecidedCommand {
+            command_id: waiting.command_id,
+            request_hash: waiting.request_hash,
+            metadata: waiting.metadata.clone(),
+            events: stored.map_err(|error| ExecuteError::Failed(error.to_string().into()))?,
+            claims: waiting.claims.clone(),
+        });
+        Ok(events)
+    }
+
+    /// How many of the waiting commands it holds.
+    pub(super) fn len(&self) -> usize {
+        self.refused.len()
+    }
+}
+
+fn stored<E: StoredEvent>(event: &E) -> Result<NewEvent, serde_json::Error> {
+    Ok(NewEvent {
+        event_id: Uuid::now_v7(),
+        type_name: event.type_name(),
+        schema_version: event.schema_version(),
+        payload: Bytes::from(serde_json::to_vec(event)?),
+    })
+}
