@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The read side over HTTP: what projections hold, and history itself for auditors.
+//!
+//! One endpoint is one file, in the folder of its slice. Whose data is read follows from the caller's token and
+//! from nothing else, so no path or parameter can name another association. Every answer says which position
+//! it stands at; `at_least` waits until it stands at one, and the position goes into the entity tag.
+//!
+//! This room decides nothing and never writes. It knows no table: queries live beside their projectors.
+//!
+//! To add an endpoint: a file in its slice with the query's type, the handler and its documents, a line in the
+//! slice's `routes`, and a row for it in `tests/read_api/walls.rs`, which tries it with two associations.
+
+mod answer;
+mod audit;
+mod csv;
+mod cursor;
+mod directory;
+mod documents;
+mod erp_journal;
+mod format;
+mod parameters;
+mod path;
+mod problems;
+mod reporting;
+mod state;
+mod status;
+
+pub use state::{ReadLimits, ReadState};
+use utoipa_axum::router::OpenApiRouter;
+
+/// All read endpoints, with their documents.
+pub fn router(state: ReadState) -> OpenApiRouter {
+    let mut router = OpenApiRouter::with_openapi(documents::common())
+        .merge(directory::routes())
+        .merge(reporting::routes())
+        .merge(erp_journal::routes())
+        .merge(audit::routes())
+        .merge(status::routes())
+        .with_state(state);
+    documents::require_token(router.get_openapi_mut());
+    router
+}

@@ -1,0 +1,239 @@
+//! What every answer carries: the position it stands at, a tag to ask for changes by, and a shape.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::{
+    body::Body,
+    extract::{FromRef, FromRequestParts, OriginalUri},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use guildhall_projections::reporting::LARGEST_REPORT;
+use guildhall_web::{Caller, Position, Problem, TokenKeys, etag};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    csv::{self, Tabular},
+    format::{self, Format},
+};
+
+/// The header that says how far the data of an answer has come.
+const POSITION: HeaderName = HeaderName::from_static("guildhall-position");
+
+/// What was read: a projection or history itself, in which version, up to where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Mark {
+    /// The projection's name, or `history`.
+    pub(crate) source: &'static str,
+    /// The projection's version.
+    pub(crate) version: i32,
+    /// Everything up to here is in the answer.
+    pub(crate) position: Position,
+}
+
+/// A request to read, beside its question: who asks, in which shape, and what they have already.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Who asks, and so of which association.
+    pub(crate) caller: Caller,
+    headers: HeaderMap,
+    target: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asked
+where
+    TokenKeys: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        let target = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
+        Ok(Self { caller, headers: parts.headers.clone(), target })
+    }
+}
+
+/// Why a read ends before its answer is put together.
+#[derive(Debug)]
+pub(crate) enum Early {
+    /// The caller has this answer already.
+    Unchanged(Answer),
+    /// There is no answer.
+    Problem(Problem),
+}
+
+impl From<Problem> for Early {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl IntoResponse for Early {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unchanged(answer) => answer.with(StatusCode::NOT_MODIFIED, Body::empty()),
+            Self::Problem(problem) => problem.into_response(),
+        }
+    }
+}
+
+impl Asked {
+    /// The shape to answer in, of those on offer.
+    pub(crate) fn shape(&self, format: Option<Format>, offers: &[Format]) -> Result<Format, Problem> {
+        format::choose(format, &self.headers, offers)
+    }
+
+    /// Begins the answer, unless the caller has it already. `beside` is what the answer depends on beside the
+    /// data, the question and the caller, such as the date.
+    pub(crate) fn answer(&self, format: Format, mark: Mark, beside: impl Hash) -> Result<Answer, Early> {
+        let answer = Answer { mark, format, tag: Some(self.tag(format, mark, beside)), target: self.target.clone() };
+        match &answer.tag {
+            Some(tag) if etag::none_match_holds(&self.headers, tag) => Err(Early::Unchanged(answer)),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Begins an answer that nobody may keep, because what is in it may have to be forgotten.
+    pub(crate) fn passing_answer(&self, format: Format, mark: Mark) -> Answer {
+        Answer { mark, format, tag: None, target: self.target.clone() }
+    }
+
+    /// The same tag means the same answer: same data, same question, same sight, same program.
+    fn tag(&self, format: Format, mark: Mark, beside: impl Hash) -> HeaderValue {
+        let mut hasher = DefaultHasher::new();
+        (env!("CARGO_PKG_VERSION"), mark, format, self.caller.tenant, &self.caller.roles, &self.target)
+            .hash(&mut hasher);
+        beside.hash(&mut hasher);
+        let tag = format!("W/\"{}-{}-{:016x}\"", mark.source, mark.position, hasher.finish());
+        HeaderValue::try_from(tag).expect("a name of ours, a position and digits can stand in a header")
+    }
+}
+
+/// An answer that waits for its data.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    mark: Mark,
+    format: Format,
+    tag: Option<HeaderValue>,
+    target: String,
+}
+
+/// A list, page by page.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// Everything recorded up to here is in the answer.
+    position: Position,
+    /// The rows of this page.
+    data: Vec<T>,
+    /// What to pass as `after` for the next page; null on the last.
+    next: Option<String>,
+}
+
+/// Figures, all at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Report<T> {
+    /// Everything recorded up to here is in the answer.
+    position: Position,
+    /// The lines.
+    data: Vec<T>,
+    /// True where there are more lines than a report gives: ask about less.
+    truncated: bool,
+}
+
+/// One thing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct One<T> {
+    /// Everything recorded up to here is in the answer.
+    position: Position,
+    /// The thing.
+    data: T,
+}
+
+impl Answer {
+    /// The shape that was chosen.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Answers with one thing.
+    pub(crate) fn one<T: Serialize>(self, data: T) -> Result<Response, Early> {
+        self.json(&One { position: self.mark.position, data })
+    }
+
+    /// Answers with a page of a list, as JSON or as a table. A table's `next` stands in its `Link` header alone.
+    pub(crate) fn list<T: Serialize + Tabular>(self, data: Vec<T>, next: Option<String>) -> Result<Response, Early> {
+        if self.format != Format::Csv {
+            return self.page(data, next);
+        }
+        let table = self.with(StatusCode::OK, csv::table(&data));
+        Ok(self.leading_on(table, next.as_deref()))
+    }
+
+    /// Answers with a page of a list that is no table.
+    pub(crate) fn page<T: Serialize>(self, data: Vec<T>, next: Option<String>) -> Result<Response, Early> {
+        let page = Page { position: self.mark.position, data, next };
+        let response = self.json(&page)?;
+        Ok(self.leading_on(response, page.next.as_deref()))
+    }
+
+    fn leading_on(&self, mut response: Response, next: Option<&str>) -> Response {
+        if let Some(link) = next.and_then(|next| self.link(next)) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+
+    /// Answers with a report, as JSON or as a table.
+    pub(crate) fn report<T: Serialize + Tabular>(self, data: Vec<T>) -> Result<Response, Early> {
+        let truncated = i64::try_from(data.len()).is_ok_and(|lines| lines >= LARGEST_REPORT);
+        match self.format {
+            Format::Csv => Ok(self.with(StatusCode::OK, csv::table(&data))),
+            Format::Json | Format::Hledger | Format::Beancount => {
+                self.json(&Report { position: self.mark.position, data, truncated })
+            }
+        }
+    }
+
+    /// Answers with text in the shape that was chosen.
+    pub(crate) fn text(self, body: impl Into<Body>) -> Response {
+        self.with(StatusCode::OK, body)
+    }
+
+    fn json(&self, value: &impl Serialize) -> Result<Response, Early> {
+        let body = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
+        Ok(self.with(StatusCode::OK, body))
+    }
+
+    fn with(&self, status: StatusCode, body: impl Into<Body>) -> Response {
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let position = HeaderValue::try_from(self.mark.position.to_string());
+        headers.insert(POSITION, position.expect("`p-` and digits can stand in a header"));
+        headers.insert(header::VARY, HeaderValue::from_static("authorization, accept"));
+        let keep = match &self.tag {
+            // What is kept is somebody's sight of an association, and is asked about again every time.
+            Some(tag) => {
+                headers.insert(header::ETAG, tag.clone());
+                "private, no-cache"
+            }
+            None => "no-store",
+        };
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+        if status != StatusCode::NOT_MODIFIED {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        }
+        response
+    }
+
+    /// The next page as a link (RFC 8288): the same question, further on.
+    fn link(&self, next: &str) -> Option<HeaderValue> {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
+        let pairs: Vec<_> = kept.map(str::to_owned).chain([format!("after={next}")]).collect();
+        let link = format!("<{path}?{}>; rel=\"next\"", pairs.join("&"));
+        HeaderValue::try_from(link).ok()
+    }
+}

@@ -1,0 +1,197 @@
+//! A history to read: a real database, a clock that stands, and the router as it is served.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use guildhall_aggregates::{Clear, Personal, PersonalData, StoredEvent, SubjectId, TenantId, tenant_of_slug};
+use guildhall_event_store::{
+    Actor, Clock, DecidedCommand, EventStore, KeyEncryptionKey, Metadata, NewEvent, Receipt, StoreOptions, StreamId,
+    Unit, UnitOutcome,
+};
+use guildhall_projections::{
+    Delivery, Projector, Runner, STORE, directory::Directory, erp_journal::ErpJournal, reporting::Reporting,
+};
+use guildhall_read_api::{ReadLimits, ReadState};
+use guildhall_sandbox::testing::TestDatabase;
+use guildhall_web::{Limits, Role, TokenKeys, TokenRequest};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// Everybody's correlation in these tests, unless a test names another.
+pub(crate) const CORRELATION: Uuid = Uuid::from_u128(0xC0);
+
+pub(crate) struct World {
+    pub(crate) store: EventStore,
+    pub(crate) clock: Clock,
+    pub(crate) router: Router,
+    keys: TokenKeys,
+    commands: AtomicU64,
+    // Dropped last: the database goes with it.
+    _database: TestDatabase,
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// One header as text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The word of a problem.
+    pub(crate) fn problem(&self) -> String {
+        let urn = self.json()["type"].as_str().unwrap_or_default().to_owned();
+        urn.strip_prefix("urn:guildhall:problem:").unwrap_or(&urn).to_owned()
+    }
+}
+
+/// The associations of these tests.
+pub(crate) fn nurses() -> TenantId {
+    tenant_of_slug("nurses")
+}
+pub(crate) fn lawyers() -> TenantId {
+    tenant_of_slug("lawyers")
+}
+
+/// When the clock of these tests stands at first: noon of 1 March 2026.
+pub(crate) fn noon() -> DateTime<Utc> {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let database = TestDatabase::create().await;
+        let clock = Clock::standing_at(noon());
+        let options = StoreOptions::new(database.url(), KeyEncryptionKey::generate());
+        let store = EventStore::open(options, clock.clone()).await.unwrap();
+        let keys = TokenKeys::parse("c2l4dGVlbiByYW5kb20gYnl0ZXMgYW5kIHNpeHRlZW4=").unwrap();
+        let limits = ReadLimits { max_wait: std::time::Duration::from_millis(200), ..ReadLimits::default() };
+        let state = ReadState { store: store.clone(), pool: store.pool().clone(), keys: keys.clone(), limits };
+        let (router, _) = guildhall_read_api::router(state).split_for_parts();
+        let router = guildhall_web::serve(router, Limits::default());
+        Self { store, clock, router, keys, commands: AtomicU64::new(0), _database: database }
+    }
+
+    /// Appends events to a stream, as one command of somebody at the front desk.
+    pub(crate) async fn record<E: StoredEvent>(&self, tenant: TenantId, id: impl Into<Uuid>, events: &[E]) -> Receipt {
+        self.record_for(CORRELATION, tenant, id, events).await
+    }
+
+    /// The same for another correlation.
+    pub(crate) async fn record_for<E: StoredEvent>(
+        &self,
+        correlation_id: Uuid,
+        tenant: TenantId,
+        id: impl Into<Uuid>,
+        events: &[E],
+    ) -> Receipt {
+        let stream = StreamId::new(E::CATEGORY, id.into());
+        let nth = self.commands.fetch_add(1, Ordering::SeqCst) + 1;
+        let metadata = Metadata {
+            command: "SetUpATest".into(),
+            actor: Actor::Caller("front-desk".into()),
+            correlation_id,
+            causation_id: None,
+            traceparent: None,
+        };
+        let new = |(at, event): (usize, &E)| NewEvent {
+            event_id: Uuid::from_u128(0xE000_0000 + u128::from(nth) * 0x100 + at as u128),
+            type_name: event.type_name(),
+            schema_version: event.schema_version(),
+            payload: serde_json::to_vec(event).unwrap().into(),
+        };
+        let command = DecidedCommand {
+            command_id: Uuid::from_u128(0xC000_0000 + u128::from(nth)),
+            request_hash: [0; 32],
+            metadata: serde_json::to_vec(&metadata).unwrap().into(),
+            events: events.iter().enumerate().map(new).collect(),
+            claims: Vec::new(),
+        };
+        let expected_version = self.store.read_stream(tenant, &stream, 0, 10_000).await.unwrap().len() as u64;
+        let unit = Unit { tenant, stream, expected_version, commands: vec![command] };
+        match self.store.append(unit).await.unwrap() {
+            UnitOutcome::Appended(receipts) => receipts.into_iter().next().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Personal data, sealed.
+    pub(crate) async fn seal<T: PersonalData>(
+        &self,
+        tenant: TenantId,
+        subject: impl Into<SubjectId>,
+        clear: T,
+    ) -> Personal<T> {
+        self.store.vault().seal(tenant, subject.into(), Uuid::from_u128(0x5EA1), &Clear(clear)).await.unwrap()
+    }
+
+    /// Brings every projection to the end of history.
+    pub(crate) async fn project(&self) {
+        self.project_one::<Directory>().await;
+        self.project_one::<Reporting>().await;
+        self.project_one::<ErpJournal>().await;
+    }
+
+    pub(crate) async fn project_one<P: Projector>(&self) {
+        let mut runner = Runner::<P>::open(self.store.pool().clone(), self.store.clone());
+        let mut at = runner.claim(STORE).await.unwrap().last_position;
+        loop {
+            let events = self.store.read_after(at, 1_000).await.unwrap();
+            let Some(last) = events.last() else { return };
+            at = last.position;
+            let delivery = Delivery { source: STORE.into(), events, next_offset: 0, reached: at };
+            runner.deliver(delivery).await.unwrap();
+        }
+    }
+
+    /// A token of somebody of an association.
+    pub(crate) fn token(&self, association: &str, roles: &[Role]) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the machine's clock decides whether a token has expired")]
+        let now = Utc::now();
+        let roles: BTreeSet<_> = roles.iter().copied().collect();
+        let request = TokenRequest {
+            association: association.into(),
+            subject: "front-desk".into(),
+            roles,
+            lifetime: TimeDelta::hours(1),
+        };
+        self.keys.issue(&request, now).unwrap()
+    }
+
+    /// A read by somebody of the nurses who may do everything.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.get_as(&self.token("nurses", &Role::ALL), path, &[]).await
+    }
+
+    /// A read with a token and more headers.
+    pub(crate) async fn get_as(&self, token: &str, path: &str, headers: &[(header::HeaderName, &str)]) -> Reply {
+        let mut request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Reply { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+}
