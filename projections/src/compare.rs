@@ -1,0 +1,100 @@
+//! Two copies of one table, row for row.
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::{Client, Error};
+
+/// How many differing rows a report names.
+const NAMED: i64 = 5;
+
+/// How the rebuilt rows of one table compare with the live ones.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TableReport {
+    /// The table.
+    pub table: &'static str,
+    /// How many rows are live.
+    pub live: i64,
+    /// How many were rebuilt.
+    pub rebuilt: i64,
+    /// How many live rows are not among the rebuilt ones.
+    pub only_live: i64,
+    /// How many rebuilt rows are not among the live ones.
+    pub only_rebuilt: i64,
+    /// The first rows that differ.
+    pub first: Vec<Difference>,
+}
+
+impl TableReport {
+    /// True when both hold the same rows.
+    pub fn equal(&self) -> bool {
+        self.only_live == 0 && self.only_rebuilt == 0
+    }
+}
+
+/// One row that differs. Its values stay out, because they may be personal.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// The row's primary key, as a JSON object.
+    pub key: String,
+    /// The columns that differ; none when the row stands on one side only.
+    pub columns: Vec<String>,
+}
+
+/// The columns of a read table.
+pub(crate) struct Columns {
+    /// Those of the primary key.
+    pub(crate) key: Vec<String>,
+}
+
+/// Looks up the primary key of a live table.
+pub(crate) async fn columns(client: &Client, table: &str) -> Result<Columns, Error> {
+    let rows = client
+        .query(
+            "SELECT a.attname::text FROM pg_index i \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+             WHERE i.indrelid = ('read.' || $1)::regclass AND i.indisprimary \
+             ORDER BY array_position(i.indkey, a.attnum)",
+            &[&table],
+        )
+        .await?;
+    Ok(Columns { key: rows.iter().map(|row| row.get(0)).collect() })
+}
+
+/// Compares `read.table` with `schema.table`. Nothing is left out: every column of every row counts.
+pub(crate) async fn table(tx: &Transaction<'_>, schema: &str, table: &'static str) -> Result<TableReport, Error> {
+    let key = columns(tx.client(), table).await?.key.join(", ");
+    let sql = format!(
+        "WITH l AS (TABLE read.{table} EXCEPT TABLE {schema}.{table}),
+              r AS (TABLE {schema}.{table} EXCEPT TABLE read.{table}),
+              d AS (SELECT coalesce(to_jsonb(l), to_jsonb(r)) AS shown, to_jsonb(l) AS lj, to_jsonb(r) AS rj
+                      FROM l FULL JOIN r USING ({key}) ORDER BY {key} LIMIT {NAMED})
+         SELECT (SELECT count(*) FROM read.{table}), (SELECT count(*) FROM {schema}.{table}),
+                (SELECT count(*) FROM l), (SELECT count(*) FROM r),
+                ARRAY(SELECT (SELECT jsonb_object_agg(k.key, k.value) FROM jsonb_each(shown) k
+                               WHERE k.key = ANY (string_to_array('{key}', ', ')))::text FROM d),
+                ARRAY(SELECT coalesce((SELECT string_agg(a.key, ',' ORDER BY a.key) FROM jsonb_each(lj) a
+                               WHERE a.value IS DISTINCT FROM rj -> a.key AND rj IS NOT NULL), '') FROM d)"
+    );
+    let row = tx.query_one(&sql, &[]).await?;
+    let (keys, changed): (Vec<String>, Vec<String>) = (row.get(4), row.get(5));
+    let named = |columns: &str| columns.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Ok(TableReport {
+        table,
+        live: row.get(0),
+        rebuilt: row.get(1),
+        only_live: row.get(2),
+        only_rebuilt: row.get(3),
+        first: keys.into_iter().zip(changed).map(|(key, at)| Difference { key, columns: named(&at) }).collect(),
+    })
+}
+
+/// Gives the live table the rebuilt rows: takes out what differs and puts in what is missing, so that readers see either
+/// the old rows or the new ones and rows that are right are not touched.
+pub(crate) async fn repair(tx: &Transaction<'_>, schema: &str, table: &str) -> Result<(), Error> {
+    let key = columns(tx.client(), table).await?.key.join(", ");
+    tx.batch_execute(&format!(
+        "DELETE FROM read.{table} WHERE ({key}) IN
+             (SELECT {key} FROM (TABLE read.{table} EXCEPT TABLE {schema}.{table}) differing);
+         INSERT INTO read.{table} (TABLE {schema}.{table} EXCEPT TABLE read.{table})"
+    ))
+    .await
+}

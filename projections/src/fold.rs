@@ -1,0 +1,89 @@
+//! One batch into the tables, whatever stands in it: events that cannot be folded park their stream, the others go in.
+
+use std::collections::VecDeque;
+
+use deadpool_postgres::Transaction;
+use guildhall_event_store::{Batch, EventStore, RecordedEvent};
+use tokio_postgres::error::SqlState;
+
+use crate::{ProjectError, Projector, RunError, parked::MOST_PARKED, parked::Parked, projector::Poison};
+
+/// Folds a batch; `parked` is changed even when this fails, so work on a copy.
+pub(crate) async fn fold<P: Projector>(
+    projector: &mut P,
+    store: &EventStore,
+    tx: &mut Transaction<'_>,
+    mut batch: Batch,
+    parked: &mut Parked,
+) -> Result<(), RunError> {
+    parked.withhold(&mut batch.events);
+    let mut work = VecDeque::from([batch]);
+    while let Some(batch) = work.pop_front() {
+        if batch.events.is_empty() {
+            continue;
+        }
+        let savepoint = tx.savepoint("batch").await?;
+        let error = match projector.apply(&batch, &savepoint).await {
+            Ok(()) => {
+                savepoint.commit().await?;
+                continue;
+            }
+            Err(error) => error,
+        };
+        savepoint.rollback().await?;
+        *projector = P::default();
+        let poison = match error {
+            ProjectError::Poison(poison) => poison,
+            ProjectError::Database(error) if !blames_the_data(&error) => return Err(error.into()),
+            ProjectError::Database(error) => match batch.events.as_slice() {
+                [event] => vec![Poison { position: event.position, reason: code_of(&error) }],
+                // Postgres does not say which row it was: halve the batch until the event is alone.
+                events => {
+                    let (first, second) = events.split_at(events.len() / 2);
+                    work.push_front(store.batch_of(second.to_vec()).await?);
+                    work.push_front(store.batch_of(first.to_vec()).await?);
+                    continue;
+                }
+            },
+        };
+        park::<P>(parked, &batch.events, &poison)?;
+        work.push_front(batch);
+        for waiting in &mut work {
+            parked.withhold(&mut waiting.events);
+        }
+    }
+    Ok(())
+}
+
+fn park<P: Projector>(parked: &mut Parked, events: &[RecordedEvent], poison: &[Poison]) -> Result<(), RunError> {
+    for Poison { position, reason } in poison {
+        let Some(event) = events.iter().find(|event| event.position == *position) else { continue };
+        tracing::error!(
+            projection = P::NAME,
+            stream = %event.stream,
+            position,
+            reason,
+            "an event cannot be folded: its stream is parked until a rebuild"
+        );
+        metrics::counter!("projection_parked_streams_total", "projection" => P::NAME).increment(1);
+        parked.park(event, reason);
+    }
+    // A projector that blames nothing in the batch would be asked for ever.
+    let blamed = events.iter().any(|event| poison.iter().any(|poison| poison.position == event.position));
+    if !blamed || parked.len() > MOST_PARKED {
+        return Err(RunError::TooManyParked { projection: P::NAME, parked: parked.len() });
+    }
+    Ok(())
+}
+
+/// Data exceptions and violated constraints: sending the same rows again cannot help.
+fn blames_the_data(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| matches!(code.code().get(..2), Some("22" | "23")))
+}
+
+/// What Postgres refused, without the values, which may be personal.
+fn code_of(error: &tokio_postgres::Error) -> String {
+    let Some(said) = error.as_db_error() else { return SqlState::INTERNAL_ERROR.code().to_owned() };
+    let place = [said.table(), said.constraint(), said.column()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    format!("Postgres refuses the rows: {} {place}", said.code().code())
+}

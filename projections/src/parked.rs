@@ -1,0 +1,133 @@
+//! Streams a projection could not follow. The first event it cannot read parks its stream: that event and all later ones
+//! of the stream stay out of the tables, in order and visibly, while every other stream goes on. History keeps the
+//! events, so all that is kept here is from where on they are missing; a rebuild brings them back.
+
+use std::collections::{HashMap, HashSet};
+
+use guildhall_aggregates::TenantId;
+use guildhall_event_store::{RecordedEvent, StreamId};
+use tokio_postgres::{Client, Error};
+use uuid::Uuid;
+
+/// So many parked streams are no poisoned history but a broken program: the projection stops instead.
+pub const MOST_PARKED: usize = 1_000;
+
+/// A stream that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedStream {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Which one.
+    pub stream: StreamId,
+    /// The position of the first event that is missing from the tables.
+    pub first_position: u64,
+    /// Its version in the stream.
+    pub first_version: u64,
+    /// How many events of the stream wait by now.
+    pub events: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The parked streams of one projection, and what became of them in the present transaction.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parked {
+    streams: HashMap<(TenantId, StreamId), ParkedStream>,
+    changed: HashSet<(TenantId, StreamId)>,
+}
+
+impl Parked {
+    /// Takes the events of parked streams out of a batch and counts them.
+    pub(crate) fn withhold(&mut self, events: &mut Vec<RecordedEvent>) {
+        if self.streams.is_empty() {
+            return;
+        }
+        events.retain(|event| {
+            let key = (event.tenant, event.stream.clone());
+            let Some(parked) = self.streams.get_mut(&key).filter(|parked| event.position >= parked.first_position)
+            else {
+                return true;
+            };
+            parked.events += 1;
+            self.changed.insert(key);
+            false
+        });
+    }
+
+    /// Parks an event's stream from that event on.
+    pub(crate) fn park(&mut self, event: &RecordedEvent, reason: &str) {
+        let key = (event.tenant, event.stream.clone());
+        self.streams.entry(key.clone()).or_insert_with(|| ParkedStream {
+            tenant: event.tenant,
+            stream: event.stream.clone(),
+            first_position: event.position,
+            first_version: event.version,
+            events: 0,
+            reason: reason.chars().take(500).collect(),
+        });
+        self.changed.insert(key);
+    }
+
+    /// How many streams wait.
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(crate) async fn load(client: &Client, projection: &str) -> Result<Self, Error> {
+        let streams = list(client, projection).await?.into_iter();
+        let streams = streams.map(|parked| ((parked.tenant, parked.stream.clone()), parked)).collect();
+        Ok(Self { streams, changed: HashSet::new() })
+    }
+
+    /// Writes what changed. A stream parks once and then only counts, so few rows are written and rarely.
+    pub(crate) async fn write(&mut self, tx: &tokio_postgres::Transaction<'_>, projection: &str) -> Result<(), Error> {
+        for key in std::mem::take(&mut self.changed) {
+            let Some(parked) = self.streams.get(&key) else { continue };
+            tx.execute(
+                "INSERT INTO read.parked_stream VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                 ON CONFLICT (projection, tenant_id, category, stream_id) DO UPDATE SET events = excluded.events",
+                &[
+                    &projection,
+                    &parked.tenant.uuid(),
+                    &&*parked.stream.category,
+                    &parked.stream.id,
+                    &parked.first_position.cast_signed(),
+                    &parked.first_version.cast_signed(),
+                    &parked.events.cast_signed(),
+                    &parked.reason,
+                ],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Puts these in the place of whatever was parked before a rebuild.
+    pub(crate) async fn replace(mut self, tx: &tokio_postgres::Transaction<'_>, projection: &str) -> Result<(), Error> {
+        tx.execute("DELETE FROM read.parked_stream WHERE projection = $1", &[&projection]).await?;
+        self.changed = self.streams.keys().cloned().collect();
+        self.write(tx, projection).await
+    }
+}
+
+/// The streams a projection could not follow, by the position of the first event that is missing.
+pub async fn list(client: &Client, projection: &str) -> Result<Vec<ParkedStream>, Error> {
+    let rows = client
+        .query(
+            "SELECT tenant_id, category, stream_id, first_position, first_version, events, reason \
+             FROM read.parked_stream WHERE projection = $1 ORDER BY first_position",
+            &[&projection],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| ParkedStream {
+            tenant: TenantId::new(row.get::<_, Uuid>("tenant_id")),
+            stream: StreamId::new(row.get("category"), row.get("stream_id")),
+            first_position: row.get::<_, i64>("first_position").cast_unsigned(),
+            first_version: row.get::<_, i64>("first_version").cast_unsigned(),
+            events: row.get::<_, i64>("events").cast_unsigned(),
+            reason: row.get("reason"),
+        })
+        .collect())
+}

@@ -1,0 +1,338 @@
+//! Drives a projector: deliveries in, rows and checkpoint out, together or not at all.
+
+use std::{collections::HashMap, time::Duration};
+
+use backon::BackoffBuilder;
+use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
+use guildhall_event_store::{Batch, EventStore, RecordedEvent, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Projector,
+    checkpoint::{self, Advance, Claim, STORE},
+    fold::fold,
+    parked::Parked,
+};
+
+/// How many events one transaction folds at most when a projection reads the store itself.
+const BATCH: usize = 2_000;
+
+/// How long a projection that has seen everything waits before it looks whether it is still wanted.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a projection stopped, or cannot start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Somebody else owns the source, or a rebuild has replaced the tables. Nothing was written.
+    #[error("{projection}: {source_name} has another owner by now; claim it again to go on")]
+    Fenced {
+        /// The projection.
+        projection: &'static str,
+        /// The source.
+        source_name: String,
+    },
+    /// A delivery came from a source that was never claimed.
+    #[error("{projection}: {source_name} delivers without having been claimed; claim it first")]
+    NotClaimed {
+        /// The projection.
+        projection: &'static str,
+        /// The source.
+        source_name: String,
+    },
+    /// The read model was filled from another transport, whose positions mean something else.
+    #[error(
+        "{projection} is fed from `{present}` and cannot go on from `{wanted}`: \
+         run `guildhall rebuild {projection} --repair`, after which either can continue"
+    )]
+    OtherTransport {
+        /// The projection.
+        projection: &'static str,
+        /// Where its events came from until now.
+        present: String,
+        /// Where they were to come from.
+        wanted: String,
+    },
+    /// The tables were filled by another version of the projector.
+    #[error(
+        "{projection}: the tables are of version {tables}, this program makes version {program}: \
+         run `guildhall rebuild {projection} --repair`"
+    )]
+    OtherVersion {
+        /// The projection.
+        projection: &'static str,
+        /// What filled the tables.
+        tables: i32,
+        /// What this program would.
+        program: i32,
+    },
+    /// The store holds something else than was folded: a failover has lost the end of history.
+    #[error(
+        "{projection} has folded position {position}, where history now holds something else or nothing: \
+         stop writing, find out what was lost, then run `guildhall rebuild {projection} --repair`"
+    )]
+    HistoryDiffers {
+        /// The projection.
+        projection: &'static str,
+        /// Where they differ.
+        position: u64,
+    },
+    /// So much cannot be folded that the program must be at fault.
+    #[error("{projection}: {parked} streams cannot be folded; the program is older than history, or broken")]
+    TooManyParked {
+        /// The projection.
+        projection: &'static str,
+        /// How many streams.
+        parked: usize,
+    },
+    /// The read model's Postgres refused something or is not there.
+    #[error("the read model's database: {0}")]
+    Database(#[from] tokio_postgres::Error),
+    /// No connection to the read model's Postgres.
+    #[error("no connection to the read model's database: {0}")]
+    Connect(#[from] PoolError),
+    /// History cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl RunError {
+    /// True where the same may go well a moment later.
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Connect(_) | Self::Store(_))
+    }
+}
+
+/// Events of one source, on their way into the tables.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where they come from: [`STORE`] or `kafka:<topic>:<partition>`.
+    pub source: String,
+    /// The events, in the source's order. May be none, when the source only tells how far it is.
+    pub events: Vec<RecordedEvent>,
+    /// The offset to go on reading from afterwards.
+    pub next_offset: i64,
+    /// With these, everything the source has to give up to this position is delivered.
+    pub reached: u64,
+}
+
+/// Feeds one projector from claimed sources.
+pub struct Runner<P> {
+    store: EventStore,
+    pool: Pool,
+    connection: Option<ClientWrapper>,
+    projector: P,
+    parked: Parked,
+    claims: HashMap<String, Claim>,
+}
+
+impl<P: Projector> Runner<P> {
+    /// A runner that owns no source yet. `pool` leads to the read model, which may be on another server than history.
+    pub fn open(pool: Pool, store: EventStore) -> Self {
+        let claims = HashMap::new();
+        Self { store, pool, connection: None, projector: P::default(), parked: Parked::default(), claims }
+    }
+
+    /// Names all sources there are, so that [`checkpoint::reached`] counts those nobody has claimed yet as well.
+    pub async fn declare(&mut self, sources: &[&str]) -> Result<(), RunError> {
+        let tx = self.connection().await?.transaction().await?;
+        checkpoint::declare::<P>(&tx, sources).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a source over and tells where to go on; whoever had it is fenced from now on.
+    pub async fn claim(&mut self, source: &str) -> Result<Claim, RunError> {
+        let connection = self.connection().await?;
+        let tx = connection.transaction().await?;
+        let claim = checkpoint::claim::<P>(&tx, source).await?;
+        tx.commit().await?;
+        self.parked = Parked::load(connection, P::NAME).await?;
+        self.projector = P::default();
+        self.claims.insert(source.to_owned(), claim.clone());
+        Ok(claim)
+    }
+
+    /// Lets a source go, such as a partition that went to another consumer.
+    pub fn release(&mut self, source: &str) {
+        self.claims.remove(source);
+    }
+
+    /// Folds a delivery and moves the checkpoint in one transaction. Events that are in the tables already are dropped.
+    /// Returns how many were new. After an error nothing was written, and the same delivery may be made again.
+    pub async fn deliver(&mut self, delivery: Delivery) -> Result<usize, RunError> {
+        let Delivery { source, mut events, next_offset, reached } = delivery;
+        let claim = self.claim_of(&source)?;
+        events.retain(|event| event.position > claim.last_position);
+        let batch = self.store.batch_of(events).await?;
+        self.fold(&source, batch, next_offset, reached).await
+    }
+
+    fn claim_of(&self, source: &str) -> Result<&Claim, RunError> {
+        let unclaimed = || RunError::NotClaimed { projection: P::NAME, source_name: source.to_owned() };
+        self.claims.get(source).ok_or_else(unclaimed)
+    }
+
+    async fn fold(&mut self, source: &str, batch: Batch, next_offset: i64, reached: u64) -> Result<usize, RunError> {
+        let Claim { owner_epoch, mut last_position, .. } = *self.claim_of(source)?;
+        let last = batch.events.last().map(|event| (event.position, event.leaf_hash, event.recorded_at));
+        last_position = last.map_or(last_position, |(position, ..)| position);
+        let last_hash = last.map(|(_, hash, _)| hash);
+        let events = batch.events.len();
+        let mut parked = self.parked.clone();
+        self.connection().await?;
+        let Some(connection) = &mut self.connection else { return Ok(0) };
+        let mut tx = connection.transaction().await?;
+        let to = Advance { source, next_offset, last_position, last_hash: last_hash.as_ref().map(|h| &h[..]), reached };
+        checkpoint::advance::<P>(&tx, owner_epoch, &to).await?;
+        let folded = fold(&mut self.projector, &self.store, &mut tx, batch, &mut parked).await;
+        let outcome = match folded {
+            Ok(()) => match parked.write(&tx, P::NAME).await {
+                Ok(()) => tx.commit().await.map_err(RunError::from),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            // What the projector keeps in memory may be ahead of the tables now.
+            self.projector = P::default();
+            return Err(error);
+        }
+        self.parked = parked;
+        if let Some(claim) = self.claims.get_mut(source) {
+            claim.last_position = last_position;
+            claim.next_offset = next_offset;
+        }
+        let lag = last.map_or(chrono::TimeDelta::zero(), |(_, _, recorded_at)| self.store.clock().now() - recorded_at);
+        measure::<P>(source, events, lag);
+        Ok(events)
+    }
+
+    /// Reads history itself and folds it until `shutdown`, waiting for new events when it has seen all.
+    ///
+    /// Only one of several processes does; the others stand by until it is gone. What can pass is retried for as long as
+    /// it takes; what cannot is returned.
+    pub async fn run_from_store(&mut self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let mut pauses = pauses();
+        while !shutdown.is_cancelled() {
+            let stopped = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                stopped = self.follow(&mut pauses) => stopped,
+            };
+            let Err(error) = stopped else { continue };
+            let fenced = matches!(error, RunError::Fenced { .. });
+            if !fenced && !error.is_transient() {
+                return Err(error);
+            }
+            tracing::warn!(projection = P::NAME, %error, "the projection starts again from its checkpoint");
+            metrics::counter!("projection_restarts_total", "projection" => P::NAME).increment(1);
+            self.connection = None;
+            let pause = pauses.next().unwrap_or(PATIENCE);
+            let _stopping = tokio::time::timeout(pause, shutdown.cancelled()).await;
+        }
+        Ok(())
+    }
+
+    /// Folds history from the checkpoint on; ends only by an error.
+    async fn follow(&mut self, pauses: &mut backon::ExponentialBackoff) -> Result<(), RunError> {
+        self.stand_by().await?;
+        let claim = self.claim(STORE).await?;
+        self.check_history(&claim).await?;
+        let mut at = claim.last_position;
+        let mut batch = self.store.batch_after(at, BATCH).await?;
+        loop {
+            let Some(last) = batch.events.last().map(|event| event.position) else {
+                let head = self.store.wait_past(at, PATIENCE).await?;
+                if head > at {
+                    batch = self.store.batch_after(at, BATCH).await?;
+                } else {
+                    lag::<P>(STORE, 0, chrono::TimeDelta::zero());
+                }
+                continue;
+            };
+            // The next batch is read while this one is written.
+            let store = self.store.clone();
+            let ahead = store.batch_after(last, BATCH);
+            let (folded, next) = tokio::join!(self.fold(STORE, batch, last.cast_signed(), last), ahead);
+            folded?;
+            batch = next?;
+            at = last;
+            *pauses = self::pauses();
+            // A batch that is not full holds all there is; only behind a full one does history say how far it is.
+            let head = match batch.events.last() {
+                Some(_) if batch.events.len() == BATCH => self.store.head().await?,
+                newest => newest.map_or(at, |event| event.position),
+            };
+            metrics::gauge!("projection_lag_positions", "projection" => P::NAME, "source" => STORE)
+                .set(as_f64(head.saturating_sub(at)));
+        }
+    }
+
+    /// Waits until no other process follows the store for this projection. The lock goes with the connection.
+    async fn stand_by(&mut self) -> Result<(), RunError> {
+        let connection = self.connection().await?;
+        let sql = "SELECT pg_advisory_lock(hashtextextended('guildhall projection ' || $1, 0))";
+        connection.execute(sql, &[&P::NAME]).await?;
+        Ok(())
+    }
+
+    async fn check_history(&self, claim: &Claim) -> Result<(), RunError> {
+        let (Some(folded), Some(before)) = (&claim.last_hash, claim.last_position.checked_sub(1)) else {
+            return Ok(());
+        };
+        let stored = self.store.read_after(before, 1).await?;
+        let same = stored.first().is_some_and(|event| {
+            event.position == claim.last_position && event.leaf_hash.as_slice() == folded.as_slice()
+        });
+        if same {
+            return Ok(());
+        }
+        Err(RunError::HistoryDiffers { projection: P::NAME, position: claim.last_position })
+    }
+
+    /// The runner's own connection, on which unqualified names are the live tables. It never goes back to the pool,
+    /// where its prepared statements would mean something else.
+    async fn connection(&mut self) -> Result<&mut ClientWrapper, RunError> {
+        if self.connection.as_ref().is_some_and(|connection| connection.is_closed()) {
+            self.connection = None;
+        }
+        if self.connection.is_none() {
+            self.connection = Some(connect(&self.pool, "read").await?);
+        }
+        Ok(self.connection.as_mut().expect("made above when it was missing"))
+    }
+}
+
+/// A connection out of the pool for good, on which unqualified names are those of `schema`.
+pub(crate) async fn connect(pool: &Pool, schema: &str) -> Result<ClientWrapper, RunError> {
+    let connection = Object::take(pool.get().await?);
+    // Statement timeouts are for queries; a fold takes as long as its batch.
+    let settings = format!("SET search_path = {schema}, public; SET statement_timeout = 0; SET jit = off");
+    connection.batch_execute(&settings).await?;
+    Ok(connection)
+}
+
+fn pauses() -> backon::ExponentialBackoff {
+    backon::ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(10))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+fn measure<P: Projector>(source: &str, events: usize, behind: chrono::TimeDelta) {
+    metrics::counter!("projection_events_total", "projection" => P::NAME).increment(events as u64);
+    metrics::histogram!("projection_batch_events", "projection" => P::NAME).record(as_f64(events as u64));
+    let labels = [("projection", P::NAME.to_owned()), ("source", source.to_owned())];
+    metrics::gauge!("projection_lag_seconds", &labels).set(behind.as_seconds_f64().max(0.0));
+}
+
+fn lag<P: Projector>(source: &'static str, positions: u64, behind: chrono::TimeDelta) {
+    metrics::gauge!("projection_lag_positions", "projection" => P::NAME, "source" => source).set(as_f64(positions));
+    metrics::gauge!("projection_lag_seconds", "projection" => P::NAME, "source" => source).set(behind.as_seconds_f64());
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats; a count beyond 2^53 may be off by one")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
