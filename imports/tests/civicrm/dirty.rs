@@ -55,7 +55,7 @@ fn an_address_that_several_contacts_share_identifies_none_of_them() {
 }
 
 #[test]
-fn rows_that_belong_to_nothing_are_refused() {
+fn rows_that_belong_to_nothing_or_hold_no_longer_are_refused() {
     let export = Export::of_the_ringers();
     export.add("membership", "9,77,1,2026-01-01,2026-01-01,2026-12-31,2,0,,,0,");
     export.add("membership", "10,2,77,2026-01-01,2026-01-01,2026-12-31,2,0,,,0,");
@@ -63,7 +63,9 @@ fn rows_that_belong_to_nothing_are_refused() {
     export.add("contribution", "8,,1,1,2026-06-06 00:00:00,10.00,GBP,,,1,0,");
     export.add("relationship", "5,2,88,5,,,1");
     export.add("contact", "9,Robot,,Bell Bot,,,,,,,,0,,,0,0,,");
+    export.add("relationship", "6,4,7,5,,,0");
     let import = export.add("email", "5,9,1,bot@example.org,1,0").read();
+    assert_eq!(remarks(&import, "relationship", 6), "has ended; only what holds now is imported");
     assert_eq!(remarks(&import, "contact", 9), "contact_type \"Robot\" is not known");
     assert_eq!(remarks(&import, "email", 5), "contact 9 is not imported");
     assert_eq!(remarks(&import, "membership", 9), "contact 77 is not imported");
@@ -154,6 +156,8 @@ fn one_date_of_a_membership_stands_in_for_the_other() {
     assert_eq!(remarks(&import, "membership", 9), "has no start_date: it starts on its join_date");
     assert_eq!(remarks(&import, "membership", 10), "has neither join_date nor start_date");
     assert!(remarks(&import, "membership", 11).starts_with("has no end_date, though its plan is not for life"));
+    let import = export.add("membership", "12,2,1,2026-04-01,2026-04-01,2026-03-31,1,0,,,0,").read();
+    assert_eq!(remarks(&import, "membership", 12), "ends before it starts");
 }
 
 #[test]
@@ -180,6 +184,53 @@ fn an_event_whose_price_is_not_known_takes_nobody_in() {
     let said = remarks(&import, "event", 4);
     assert!(said.contains("costs something, and the export does not say how much"), "{said}");
     assert!(said.contains("has no end_date after its start"), "{said}");
+}
+
+#[test]
+fn an_event_that_is_disabled_or_not_yet_open_takes_nobody_in() {
+    let export = Export::of_the_ringers();
+    export.add("event", "4,Supper,,1,1,2026-12-01 19:00:00,2026-12-01 23:00:00,1,,,,0,0,0,GBP,0,0,");
+    export.add("event", "5,Carols,,1,1,2026-12-20 19:00:00,2026-12-20 23:00:00,1,2026-10-01 08:00:00,,,0,0,0,GBP,1,0,");
+    let import =
+        export.add("event", "6,Stroll,,1,1,2026-12-27 10:00:00,2026-12-27 12:00:00,1,,,,0,0,0,GBP,1,0,").read();
+    assert_eq!(remarks(&import, "event", 4), "is disabled there: registration is closed");
+    assert_eq!(remarks(&import, "event", 5), "registration begins on 2026-10-01: it is closed until somebody opens it");
+    let closed = [4, 5, 6].map(|event| find(&import, "CloseRegistration", "event", event).is_some());
+    assert_eq!(closed, [true, true, false]);
+}
+
+#[test]
+fn a_ticket_that_was_charged_differently_costs_the_most_that_was_charged() {
+    let export = Export::of_the_ringers();
+    export.add("participant", "7,4,1,4,1,2026-05-09 09:00:00,Team - 1,35.00,GBP,0");
+    let import = export.add("participant", "8,6,1,4,1,2026-05-09 09:00:00,Team - 1,40.00,USD,0").read();
+    let ticket = &body(&import, "OpenRegistration", "event", 1)["ticket_types"][1];
+    assert_eq!(ticket["fee"], json!({ "minor": 3500, "currency": "GBP" }));
+    assert_eq!(row(&import, "event", 1).reasons.len(), 2);
+    let charged = |id| body(&import, "ImportRegistration", "participant", id)["fee"].clone();
+    assert_eq!(charged(1), json!({ "minor": 3000, "currency": "GBP" }));
+    assert_eq!(charged(8), json!({ "minor": 4000, "currency": "USD" }));
+}
+
+#[test]
+fn plans_of_one_name_have_codes_of_their_own() {
+    let export = Export::of_the_ringers();
+    let import = export.add("membership_type", "9,RINGER,,1,10.00,month,1,rolling,,,,,1,0").read();
+    assert_eq!(body(&import, "CreatePlan", "membership_type", 1)["code"], "ringer");
+    assert_eq!(body(&import, "CreatePlan", "membership_type", 9)["code"], "ringer-9");
+    assert_eq!(verdict(&import, "membership_type", 9), Verdict::Adjusted);
+}
+
+#[test]
+fn a_plan_that_makes_no_sense_is_refused_with_its_memberships() {
+    let export = Export::of_the_ringers();
+    export.add("membership_type", "9,Yearly,,1,10.00,year,1,fixed,1301,1101,,,1,0");
+    export.add("membership_type", "10,Weekly,,1,10.00,week,1,rolling,,,,,1,0");
+    let import = export.add("membership", "9,2,9,2026-01-01,2026-01-01,2026-12-31,2,0,,,0,").read();
+    let said = "fixed_period_start_day 1301 is not a month and day such as 101 for 1 January";
+    assert_eq!(remarks(&import, "membership_type", 9), said);
+    assert_eq!(remarks(&import, "membership_type", 10), "duration_unit \"week\" is not known");
+    assert_eq!(remarks(&import, "membership", 9), "membership_type 9 is not imported");
 }
 
 #[test]

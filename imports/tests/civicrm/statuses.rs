@@ -119,6 +119,17 @@ fn a_table_without_usable_rules_leaves_the_usual_ones() {
     assert!(remarks(&import, "membership_status", 1).contains("start_event \"birthday\" is not known"));
 }
 
+#[test]
+fn a_status_that_only_people_set_makes_no_rule() {
+    let export = Export::of_the_ringers();
+    export.replace(
+        "membership_status",
+        "2,Current,Aktiv,start_date,,,end_date,,,1,0",
+        "2,Current,Aktiv,start_date,,,end_date,,,1,1",
+    );
+    assert_eq!(rules_of(&export.read()).0.len(), 2);
+}
+
 /// A table of rules: New until some months after joining, Current, Grace for a while, Expired.
 fn a_table() -> impl Strategy<Value = String> {
     let unit = || prop::sample::select(vec!["day", "month", "year"]);
