@@ -24,6 +24,9 @@ const POOL: &str = "places";
 /// The ticket of participants without a fee level.
 const STANDARD: &str = "standard";
 
+/// The most kinds of tickets a roster takes.
+const MOST_TICKETS: usize = 100;
+
 /// The events that are taken, by the ids of the export.
 pub(super) type Events = BTreeMap<u64, Event>;
 
@@ -33,6 +36,7 @@ pub(super) struct Event {
     /// How many places it has; no limit where not given.
     pub(super) places: Option<u32>,
     pub(super) currency: Currency,
+    one_ticket: bool,
     closed: bool,
     row: RowIndex,
 }
@@ -47,6 +51,7 @@ struct Facts {
     places: Option<u32>,
     currency: Currency,
     tickets: BTreeMap<String, Money>,
+    one_ticket: bool,
     closed: bool,
     remarks: Vec<String>,
 }
@@ -80,8 +85,14 @@ pub(super) fn close(intake: &mut Intake<'_>, events: &Events) {
     }
 }
 
-/// The code of the ticket a participant has.
-pub(super) fn ticket_of(participant: Row<'_>) -> String {
+impl Event {
+    /// The code of the ticket a participant has.
+    pub(super) fn ticket_of(&self, participant: Row<'_>) -> String {
+        if self.one_ticket { STANDARD.to_owned() } else { level_of(participant) }
+    }
+}
+
+fn level_of(participant: Row<'_>) -> String {
     let levels = participant.values("fee_level");
     if levels.is_empty() { STANDARD.to_owned() } else { code_of(&levels.join(" ")) }
 }
@@ -118,7 +129,8 @@ fn order(intake: &mut Intake<'_>, row: Row<'_>, facts: Facts) -> Event {
         "closes_at": intake.moment(facts.registration_ends),
     });
     intake.order("OpenRegistration", (row.table, row.id), &[index], opened);
-    Event { id, places: facts.places, currency: facts.currency, closed: facts.closed, row: index }
+    let Facts { places, currency, one_ticket, closed, .. } = facts;
+    Event { id, places, currency, one_ticket, closed, row: index }
 }
 
 fn facts_of(intake: &Intake<'_>, table: &Table, row: Row<'_>, participants: &[Row<'_>]) -> Result<Facts, String> {
@@ -142,7 +154,13 @@ fn facts_of(intake: &Intake<'_>, table: &Table, row: Row<'_>, participants: &[Ro
     let places = row.number("max_participants")?.filter(|places| *places > 0);
     let currency = currency_of(row, "currency", intake.options.currency)?;
     let registration_ends = row.date_time("registration_end_date")?.unwrap_or(ends);
-    let tickets = tickets_of(participants, currency, &mut remarks);
+    let mut tickets = tickets_of(participants, currency, &mut remarks);
+    let one_ticket = tickets.len() > MOST_TICKETS;
+    if one_ticket {
+        let dearest = tickets.values().map(|fee| fee.minor).max().unwrap_or_default();
+        tickets = BTreeMap::from([(STANDARD.to_owned(), Money::new(dearest, currency))]);
+        remarks.push(format!("has more than {MOST_TICKETS} fee levels: there is one ticket, at the highest fee"));
+    }
     let as_of = intake.options.as_of;
     let mut closed = registration_ends.date() < as_of;
     if table.has("is_online_registration") && !row.flag("is_online_registration") {
@@ -160,7 +178,19 @@ fn facts_of(intake: &Intake<'_>, table: &Table, row: Row<'_>, participants: &[Ro
         closed = true;
         remarks.push("costs something, and the export does not say how much: registration is closed".to_owned());
     }
-    Ok(Facts { title, summary, starts, ends, registration_ends, places, currency, tickets, closed, remarks })
+    Ok(Facts {
+        title,
+        summary,
+        starts,
+        ends,
+        registration_ends,
+        places,
+        currency,
+        tickets,
+        one_ticket,
+        closed,
+        remarks,
+    })
 }
 
 /// A ticket for each fee level that was charged, at the most that was charged for it.
@@ -173,7 +203,7 @@ fn tickets_of(participants: &[Row<'_>], currency: Currency, remarks: &mut Vec<St
     };
     for &participant in participants {
         let Ok(charge) = charge(participant, currency) else { continue };
-        let code = ticket_of(participant);
+        let code = level_of(participant);
         if charge.currency != currency {
             remark("participants were charged in several currencies: new ones pay in the event's own");
             tickets.entry(code).or_insert(Money::zero(currency));

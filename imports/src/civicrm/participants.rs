@@ -73,7 +73,7 @@ fn take_registration(
         "event_id": event.id,
         "registration_id": intake.id_of(row.table, row.id),
         "registrant": Registrant::Member { member_id: MemberId::new(member_id) },
-        "ticket_type": events::ticket_of(row),
+        "ticket_type": event.ticket_of(row),
         "places": 1,
         "fee": fee,
         "standing": standing,

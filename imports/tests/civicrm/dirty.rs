@@ -213,6 +213,20 @@ fn a_ticket_that_was_charged_differently_costs_the_most_that_was_charged() {
 }
 
 #[test]
+fn an_event_with_more_fee_levels_than_a_roster_takes_has_one_ticket() {
+    let export = Export::of_the_ringers();
+    for id in 100..200 {
+        export.add("participant", format!("{id},4,1,4,1,2026-05-09 09:00:00,Level {id},{id}.00,GBP,0"));
+    }
+    let import = export.read();
+    let tickets = body(&import, "OpenRegistration", "event", 1)["ticket_types"].clone();
+    let fee = json!({ "minor": 19900, "currency": "GBP" });
+    assert_eq!(tickets, json!([{ "code": "standard", "fee": fee, "pools": ["places"] }]));
+    assert_eq!(body(&import, "ImportRegistration", "participant", 150)["ticket_type"], "standard");
+    assert_eq!(verdict(&import, "event", 1), Verdict::Adjusted);
+}
+
+#[test]
 fn plans_of_one_name_have_codes_of_their_own() {
     let export = Export::of_the_ringers();
     let import = export.add("membership_type", "9,RINGER,,1,10.00,month,1,rolling,,,,,1,0").read();
