@@ -224,13 +224,24 @@ async fn create(options: &KafkaOptions, topics: &[Topic]) -> Result<(), TopicErr
     Ok(())
 }
 
-/// The offsets of the oldest record of a partition and of the next one to be written. Blocks for an answer.
+/// The offsets of the oldest record of a partition and of the next one to be written. Blocks for an answer, which a
+/// topic just made, or a partition that is moving, gives a little later.
 pub(crate) fn offsets<C: ClientContext>(
     client: &Client<C>,
     name: &str,
     place: Place,
 ) -> Result<(i64, i64), KafkaError> {
-    client.fetch_watermarks(name, place.number(), ANSWER_WITHIN)
+    for _ in 0..LOOKS {
+        match client.fetch_watermarks(name, place.number(), ANSWER_WITHIN) {
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition,
+            )) => std::thread::sleep(LOOK_AGAIN),
+            answered => return answered,
+        }
+    }
+    Err(KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable))
 }
 
 #[cfg(test)]
