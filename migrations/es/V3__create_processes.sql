@@ -1,7 +1,7 @@
 -- What processes remember: how far they have read, and what becomes due when.
 -- Both can be lost without harm: reactions have command ids that follow from the event, so reading
 -- history again repeats nothing.
-CREATE SCHEMA process;
+CREATE SCHEMA IF NOT EXISTS process;
 
 CREATE TABLE process.checkpoint (
     name text PRIMARY KEY,
