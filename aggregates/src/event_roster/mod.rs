@@ -28,7 +28,7 @@ pub use refusal::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Decide, StoredEvent,
+    Decide, Money, StoredEvent,
     ids::{InvoiceId, RegistrationId, SubjectId},
 };
 
@@ -89,6 +89,14 @@ impl EventRoster {
     /// Whether a person has a place or waits for one.
     pub fn has_live_registration(&self, subject: SubjectId) -> bool {
         self.book.is_live(subject)
+    }
+
+    /// Everyone who has a place or waits for one, with what was paid.
+    pub fn live(&self) -> impl Iterator<Item = (&Registration, Money)> {
+        self.book.entries.values().filter(|entry| entry.standing.is_live()).map(|entry| {
+            let nothing = Money::zero(entry.registration.fee.currency);
+            (&entry.registration, entry.payment.map_or(nothing, |made| made.paid))
+        })
     }
 
     /// Places of a pool that are taken, in whatever way: held, pending, offered, confirmed, used.
@@ -164,7 +172,7 @@ impl Aggregate for EventRoster {
             }
             RosterEvent::RegistrationClosed {} => self.closed = true,
             RosterEvent::CapacityChanged { pool: name, size } => {
-                book.furnish(vec![CapacityPool { name, size }], vec![])
+                book.furnish(vec![CapacityPool { name, size }], vec![]);
             }
             RosterEvent::PlaceHeld { registration, until } => book.put(registration, Standing::Held { until }, None),
             RosterEvent::ApprovalRequested { registration } => book.put(registration, Standing::AwaitingApproval, None),
