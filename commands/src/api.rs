@@ -45,9 +45,18 @@ impl FromRef<CommandApi> for TokenKeys {
     }
 }
 
-/// All routes of the write side and their description. Whose data a command is about stands in the token and
-/// nowhere else, so no route has a way to name another association.
+/// All routes of the write side. Whose data a command is about stands in the token and nowhere else, so no
+/// route has a way to name another association.
 pub fn router(api: CommandApi) -> OpenApiRouter {
+    routes().with_state(api)
+}
+
+/// What the routes are, for people and for programs.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<CommandApi> {
     let mut router = OpenApiRouter::new().routes((
         Vec::new(),
         openapi::paths("/v1/commands", PathItem::new(HttpMethod::Post, openapi::bulk())),
@@ -64,5 +73,5 @@ pub fn router(api: CommandApi) -> OpenApiRouter {
             router.routes((schemas, openapi::paths(&path, PathItem::new(HttpMethod::Post, operation)), post(handler)));
     }
     openapi::complete(router.get_openapi_mut());
-    router.with_state(api)
+    router
 }

@@ -29,7 +29,7 @@ pub mod registry;
 mod single;
 pub mod wire;
 
-pub use api::{CommandApi, CommandApiOptions, router};
+pub use api::{CommandApi, CommandApiOptions, document, router};
 pub use context::{Context, Ground, claim};
 pub use endpoint::{Endpoint, Origin, Prepared, Refusal};
 pub use executor::{ExecuteError, Executor, ExecutorOptions, Expected, Order};
