@@ -24,8 +24,8 @@ pub enum Outcome {
     Appended,
     /// What it asks for was so already: an earlier import, or the same fact from elsewhere.
     Unchanged,
-    /// Its key was used with another body: the row was imported before and has changed in the source since.
-    /// What was imported stands; the change is for a person to make.
+    /// Its key was used with another body: the row was imported before, and it or the day of the export was
+    /// another one then. What was imported stands; the change is for a person to make.
     Differs,
     /// It was refused.
     Refused {
@@ -42,7 +42,7 @@ pub enum RowOutcome {
     Unchanged,
     /// Something was recorded.
     Appended,
-    /// The row has changed since it was imported.
+    /// The row was imported before and was another one then.
     Differs,
     /// At least one of its commands was refused.
     Refused,
@@ -170,7 +170,7 @@ impl Report {
                 Outcome::Appended => (RowOutcome::Appended, None),
                 Outcome::Unchanged => (RowOutcome::Unchanged, None),
                 Outcome::Differs => {
-                    let remark = "imported before, and changed in the source since: the change was not taken over";
+                    let remark = "was imported before from another state of the source: the difference is not taken over";
                     (RowOutcome::Differs, Some((Verdict::Adjusted, remark)))
                 }
                 Outcome::Refused { problem } => {
