@@ -11,11 +11,13 @@
 
 mod answer;
 mod audit;
+mod billing;
 mod csv;
 mod cursor;
 mod directory;
 mod documents;
 mod erp_journal;
+mod event_roster;
 mod format;
 mod parameters;
 mod path;
@@ -25,17 +27,30 @@ mod state;
 mod status;
 
 pub use state::{ReadLimits, ReadState};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-/// All read endpoints, with their documents.
+/// All read endpoints.
 pub fn router(state: ReadState) -> OpenApiRouter {
-    let mut router = OpenApiRouter::with_openapi(documents::common())
+    let mut router = routes().with_state(state);
+    documents::require_token(router.get_openapi_mut());
+    router
+}
+
+/// The documents of all read endpoints.
+pub fn document() -> OpenApi {
+    let mut document = routes().into_openapi();
+    documents::require_token(&mut document);
+    document
+}
+
+fn routes() -> OpenApiRouter<ReadState> {
+    OpenApiRouter::with_openapi(documents::common())
         .merge(directory::routes())
+        .merge(event_roster::routes())
+        .merge(billing::routes())
         .merge(reporting::routes())
         .merge(erp_journal::routes())
         .merge(audit::routes())
         .merge(status::routes())
-        .with_state(state);
-    documents::require_token(router.get_openapi_mut());
-    router
 }

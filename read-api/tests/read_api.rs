@@ -1,5 +1,7 @@
 //! The read side from the outside: history is appended, projected and read over HTTP, in process.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be made fails there and then")]
+
 #[path = "read_api/audit.rs"]
 mod audit;
 #[path = "read_api/world.rs"]

@@ -61,15 +61,15 @@ impl Record {
             command_id: event.command_id,
             metadata: as_stored(&event.metadata),
             payload: as_stored(&event.payload),
-            leaf_hash: event.leaf_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            leaf_hash: hexadecimal(&event.leaf_hash),
         }
     }
 
     /// The same record with the personal data in it opened.
     pub(super) async fn opened(self, opener: &Opener<'_>) -> Result<Self, Problem> {
         let stored = serde_json::from_str(self.payload.get()).map_err(|error| Problem::internal(&error))?;
-        let opened = opener.open(stored).await?;
-        let payload = serde_json::value::to_raw_value(&opened).map_err(|error| Problem::internal(&error))?;
+        let clear = opener.open(stored).await?;
+        let payload = serde_json::value::to_raw_value(&clear).map_err(|error| Problem::internal(&error))?;
         Ok(Self { payload, ..self })
     }
 }
@@ -85,6 +85,10 @@ pub(super) async fn of_events(events: &[RecordedEvent], opener: Option<&Opener<'
         });
     }
     Ok(records)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Stored bytes as JSON. An auditor must see a damaged record, so bytes that are none do not fail.

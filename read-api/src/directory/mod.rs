@@ -3,7 +3,7 @@
 mod entry;
 mod member;
 mod page;
-mod sight;
+pub(crate) mod sight;
 
 use guildhall_projections::directory::PageError;
 use guildhall_web::{Problem, problem::kind};
@@ -17,7 +17,7 @@ pub(crate) fn routes() -> OpenApiRouter<ReadState> {
     OpenApiRouter::new().routes(routes!(page::directory)).routes(routes!(member::member))
 }
 
-fn of_page(error: PageError) -> Problem {
+pub(crate) fn of_page(error: PageError) -> Problem {
     match error {
         PageError::StaleCursor => Problem::new(kind::INVALID_QUERY, format!("`after` leads nowhere: {error}.")),
         PageError::Database(error) => problems::of_postgres(&error),

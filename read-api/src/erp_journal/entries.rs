@@ -41,7 +41,7 @@ pub(crate) struct JournalQuery {
 
 /// An entry of the books. Its lines balance.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Entry {
+pub(crate) struct BookedEntry {
     /// What an ERP knows the entry by: sent twice it is the same entry.
     entry_id: Uuid,
     /// Its date.
@@ -59,12 +59,12 @@ pub(crate) struct Entry {
     /// The version of the posting rules.
     rule_version: i64,
     /// The lines, in order.
-    lines: Vec<Line>,
+    lines: Vec<BookedLine>,
 }
 
 /// A debit or a credit to one account.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Line {
+pub(crate) struct BookedLine {
     /// What the account is for.
     role: String,
     /// The account's number.
@@ -87,7 +87,7 @@ pub(crate) struct Line {
     path = "/v1/journal",
     tag = super::TAG,
     params(JournalQuery),
-    responses((status = OK, body = Page<Entry>), AnyRead),
+    responses((status = OK, body = Page<BookedEntry>), AnyRead),
 )]
 pub(crate) async fn journal(
     State(read): State<ReadState>,
@@ -100,7 +100,7 @@ pub(crate) async fn journal(
     let answer = asked.answer(format, reading.mark, ())?;
 
     let (from, to) = (query.from.unwrap_or(Day::FIRST).0, query.to.unwrap_or(Day::LAST).0);
-    let after = query.after.map(|after| after.into_key()).map(|(Day(dated), entry)| (dated, entry));
+    let after = query.after.map(Cursor::into_key).map(|(Day(dated), entry)| (dated, entry));
     let limit = query.limit.rows();
     let mut entries =
         erp_journal::entries(&reading.client, asked.caller.tenant, from, to, after, query.limit.and_one())
@@ -109,20 +109,20 @@ pub(crate) async fn journal(
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|last| cursor::behind(&(Day(last.dated), last.entry_id)));
-    answer.page(entries.into_iter().map(Entry::from).collect(), next)
+    answer.page(entries.into_iter().map(BookedEntry::from).collect(), next)
 }
 
-impl From<JournalEntry> for Entry {
+impl From<JournalEntry> for BookedEntry {
     fn from(entry: JournalEntry) -> Self {
         let JournalEntry { entry_id, dated, kind, description, currency, record_id, stream, rule_version, lines } =
             entry;
         let currency = currency.code().to_owned();
-        let lines = lines.into_iter().map(Line::from).collect();
+        let lines = lines.into_iter().map(BookedLine::from).collect();
         Self { entry_id, dated, kind, description, currency, record_id, stream, rule_version, lines }
     }
 }
 
-impl From<JournalLine> for Line {
+impl From<JournalLine> for BookedLine {
     fn from(line: JournalLine) -> Self {
         let JournalLine { role, account: Account { code, name, kind }, debit_minor, credit_minor } = line;
         Self { role, account_code: code, account_name: name, account_type: kind, debit_minor, credit_minor }

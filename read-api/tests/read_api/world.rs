@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use axum::{
@@ -85,7 +86,7 @@ impl World {
         let options = StoreOptions::new(database.url(), KeyEncryptionKey::generate());
         let store = EventStore::open(options, clock.clone()).await.unwrap();
         let keys = TokenKeys::parse("c2l4dGVlbiByYW5kb20gYnl0ZXMgYW5kIHNpeHRlZW4=").unwrap();
-        let limits = ReadLimits { max_wait: std::time::Duration::from_millis(200), ..ReadLimits::default() };
+        let limits = ReadLimits { max_wait: Duration::from_millis(200) };
         let state = ReadState { store: store.clone(), pool: store.pool().clone(), keys: keys.clone(), limits };
         let (router, _) = guildhall_read_api::router(state).split_for_parts();
         let router = guildhall_web::serve(router, Limits::default());
