@@ -9,7 +9,7 @@ use guildhall_event_store::Batch;
 /// holds within a stream only: the tables must come out the same under every interleaving of streams.
 ///
 /// Statements name tables without a schema. Live they are those of schema `read`; during a rebuild, copies.
-pub trait Projector: Default + Send + 'static {
+pub trait Projector: Default + Send + Sync + 'static {
     /// Its name in checkpoints, metrics and on the command line.
     const NAME: &'static str;
 

@@ -97,7 +97,7 @@ pub enum RunError {
 
 impl RunError {
     /// True where the same may go well a moment later.
-    fn is_transient(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         matches!(self, Self::Database(_) | Self::Connect(_) | Self::Store(_))
     }
 }
@@ -220,7 +220,7 @@ impl<P: Projector> Runner<P> {
             };
             let Err(error) = stopped else { continue };
             let fenced = matches!(error, RunError::Fenced { .. });
-            if !fenced && !error.is_transient() {
+            if !fenced && !error.may_pass() {
                 return Err(error);
             }
             tracing::warn!(projection = P::NAME, %error, "the projection starts again from its checkpoint");

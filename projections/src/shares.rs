@@ -4,7 +4,6 @@
 //! note, so whatever the notes were, crediting the whole invoice leaves exactly nothing of any line.
 
 use guildhall_aggregates::{
-    Money,
     invoice::InvoiceLine,
     money::{Currency, MoneyError},
 };
@@ -21,18 +20,32 @@ pub(crate) struct Left {
 pub(crate) fn left_after(lines: &[InvoiceLine], currency: Currency, credited: i64) -> Result<Vec<Left>, MoneyError> {
     let amounts = lines.iter().map(|line| line.amount(currency)).collect::<Result<Vec<_>, _>>()?;
     let parts: Vec<i64> = amounts.iter().flat_map(|amount| [amount.net.minor, amount.tax.minor]).collect();
-    let total = parts.iter().try_fold(0_i64, |sum, part| sum.checked_add(*part)).ok_or(MoneyError::TooLarge)?;
-    let remaining = total.checked_sub(credited).ok_or(MoneyError::TooLarge)?;
-    let mut left = Vec::with_capacity(parts.len());
-    // Each part ends where its share of the running sum ends, so rounding never adds up.
-    let (mut running, mut given) = (0, 0);
-    for part in parts {
-        running += part;
-        let until = if total == 0 { 0 } else { Money::new(remaining, currency).share(running, total)?.minor };
-        left.push(until - given);
-        given = until;
-    }
+    let taken = shared(credited, &parts).ok_or(MoneyError::TooLarge)?;
+    let left: Vec<i64> = parts.iter().zip(taken).map(|(part, taken)| part - taken).collect();
     Ok(left.chunks_exact(2).map(|pair| Left { net: pair[0], tax: pair[1] }).collect())
+}
+
+/// An amount shared out in proportion to the parts: whole minor units, what rounding down leaves going to those it took
+/// most from. `None` for sums beyond what can be counted.
+fn shared(minor: i64, parts: &[i64]) -> Option<Vec<i64>> {
+    let total = parts.iter().try_fold(0_i64, |sum, part| sum.checked_add(*part))?;
+    if total == 0 {
+        return Some(vec![0; parts.len()]);
+    }
+    let exact = |part: &i64| i128::from(minor) * i128::from(*part);
+    let mut shares =
+        parts.iter().map(|part| i64::try_from(exact(part) / i128::from(total))).collect::<Result<Vec<_>, _>>().ok()?;
+    let mut by_remainder: Vec<usize> = (0..parts.len()).collect();
+    by_remainder.sort_by_key(|at| std::cmp::Reverse(exact(&parts[*at]) % i128::from(total)));
+    let mut missing = minor - shares.iter().sum::<i64>();
+    for at in by_remainder {
+        if missing == 0 {
+            break;
+        }
+        shares[at] += 1;
+        missing -= 1;
+    }
+    Some(shares)
 }
 
 #[cfg(test)]
@@ -58,6 +71,12 @@ mod tests {
     fn crediting_everything_leaves_nothing_of_any_line() {
         let left = left_after(&[line(1_000, 2_000), line(333, 0)], Currency::EUR, 1_533).unwrap();
         assert_eq!(left, [Left::default(), Left::default()]);
+    }
+
+    #[test]
+    fn a_cent_goes_to_the_line_that_rounding_took_most_from() {
+        let left = left_after(&[line(12_000, 1_000), line(5_000, 1_000)], Currency::USD, 1_100).unwrap();
+        assert_eq!(left, [Left { net: 11_294, tax: 1_129 }, Left { net: 4_706, tax: 471 }]);
     }
 
     proptest! {

@@ -283,22 +283,16 @@ impl Query {
 
     fn of_standing(&mut self, filter: &Filter, today: NaiveDate) {
         let today = self.bind(today);
-        let mut spans = format!(
-            "SELECT 1 FROM read.{} s WHERE s.tenant_id = m.tenant_id AND s.member_id = m.member_id \
+        let status = filter.status.map(|status| self.bind(<&'static str>::from(status)));
+        let of_status = status.map_or(String::new(), |status| format!("AND s.status = {status}"));
+        let plan = filter.plan.as_ref().map(|plan| self.bind(plan.clone()));
+        let of_plan = plan.map_or(String::new(), |plan| format!("AND p.code = {plan}"));
+        let spans = format!(
+            "SELECT 1 FROM read.{} s LEFT JOIN read.{} p USING (tenant_id, plan_id) \
+             WHERE s.tenant_id = m.tenant_id AND s.member_id = m.member_id {of_status} {of_plan} \
              AND s.from_on <= {today} AND (s.to_on IS NULL OR {today} <= s.to_on)",
-            STANDING.span
+            STANDING.span, STANDING.plan
         );
-        if let Some(status) = filter.status {
-            let status = self.bind(<&'static str>::from(status));
-            spans += &format!(" AND s.status = {status}");
-        }
-        if let Some(plan) = &filter.plan {
-            let plan = self.bind(plan.clone());
-            spans += &format!(
-                " AND s.plan_id IN (SELECT p.plan_id FROM read.{} p WHERE p.tenant_id = m.tenant_id AND p.code = {plan})",
-                STANDING.plan
-            );
-        }
         self.conditions.push(format!("EXISTS ({spans})"));
     }
 }

@@ -17,7 +17,7 @@ use guildhall_aggregates::{
     invoice::{InvoiceLine, RevenueKind, ServicePeriod},
     money::{Currency, MoneyError},
 };
-use strum::{EnumIter, IntoStaticStr};
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use crate::shares::left_after;
 
@@ -56,6 +56,16 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
+
+    /// How the role is written in the mapping and in the journal.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
     fn revenue(kind: RevenueKind) -> Self {
         match kind {
             RevenueKind::Dues => Self::RevenueDues,

@@ -177,7 +177,7 @@ impl Billing {
             InvoiceEvent::PaymentApplied { amount, on, .. } => self.move_open(event, "payment", -amount.minor, *on),
             InvoiceEvent::PaymentReversed { amount, on, .. } => self.move_open(event, "reversal", amount.minor, *on),
             InvoiceEvent::InvoiceWrittenOff { amount, on, .. } => {
-                self.move_open(event, "write_off", -amount.minor, *on)
+                self.move_open(event, "write_off", -amount.minor, *on);
             }
             InvoiceEvent::InvoiceSettled { .. } => {}
         }

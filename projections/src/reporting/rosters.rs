@@ -117,7 +117,7 @@ pub(super) async fn apply_events(
                 rows.put(EventRow::scheduled(key, details, *schedule));
             }
             AssociationEventRecord::EventRescheduled { schedule } => {
-                rows.change(key, |row| row.set_schedule(*schedule))
+                rows.change(key, |row| row.set_schedule(*schedule));
             }
             AssociationEventRecord::EventDetailsChanged { details } => rows.change(key, |row| row.set_details(details)),
             AssociationEventRecord::EventCancelled { .. } => rows.change(key, |row| row.cancelled = true),

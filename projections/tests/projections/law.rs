@@ -1,0 +1,122 @@
+//! The law of projectors: whatever the interleaving of streams and however it is cut into batches, the tables are the same.
+
+use guildhall_aggregates::{TenantId, association::AssociationRecord, member::MemberEvent, membership::*};
+use guildhall_event_store::{RecordedEvent, StreamId};
+use guildhall_projections::{Delivery, Directory, ErpJournal, Projector, Reporting};
+use proptest::{prelude::*, test_runner::TestRunner};
+
+use crate::{
+    story::{self, activated, applied, plan_created, sold, term, usd},
+    support::{World, day, id, tenant},
+};
+
+/// Events of two associations whose streams know of each other in every way there is.
+async fn streams(world: &World) -> Vec<Vec<RecordedEvent>> {
+    for tenant in [tenant(1), tenant(2)] {
+        story::tell(world, tenant).await;
+        let (ada, plan, other) = (id(1), id(10), id(11));
+        world.record(tenant, other, &[plan_created("student")]).await;
+        world.record(tenant, id(22), &[applied(ada, plan, "2025-01-01"), activated("2025-01-01", "2025-12-31")]).await;
+        let changed = MembershipEvent::MembershipPlanChanged {
+            plan: sold(other),
+            term: term(2, "2025-05-01", "2026-04-30"),
+            credit: usd(0),
+            fee: usd(0),
+            on: day("2025-05-01"),
+        };
+        world.record(tenant, id(22), &[changed]).await;
+        let short = StatusRule {
+            status: MembershipStatus::Current,
+            from: Some(Boundary { anchor: Anchor::Start, months: 0, days: 0 }),
+            to: Some(Boundary { anchor: Anchor::End, months: 0, days: -10 }),
+        };
+        let rules = AssociationRecord::StatusRulesChanged { rules: StatusRules(vec![short]) };
+        world.record(tenant, id(90), &[rules]).await;
+        world.record(tenant, ada, &[MemberEvent::DeathRecorded { on: Some(day("2026-01-05")) }]).await;
+        world.record(tenant, id(2), &[MemberEvent::DeathRecorded { on: None }, MemberEvent::MemberForgotten {}]).await;
+    }
+    let mut streams: Vec<((TenantId, StreamId), Vec<RecordedEvent>)> = Vec::new();
+    for event in world.store.read_after(0, 10_000).await.expect("history is readable") {
+        let key = (event.tenant, event.stream.clone());
+        match streams.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, events)) => events.push(event),
+            None => streams.push((key, vec![event])),
+        }
+    }
+    streams.into_iter().map(|(_, events)| events).collect()
+}
+
+/// The streams merged as the picks say: each picks the stream whose next event comes next.
+fn interleaved(mut streams: Vec<Vec<RecordedEvent>>, picks: &[prop::sample::Index]) -> Vec<RecordedEvent> {
+    let mut merged = Vec::new();
+    let mut picks = picks.iter().cycle();
+    for stream in &mut streams {
+        stream.reverse();
+    }
+    while !streams.is_empty() {
+        let at = picks.next().expect("a cycle does not end").index(streams.len());
+        let mut event = streams[at].pop().expect("empty streams are taken out");
+        event.position = merged.len() as u64 + 1;
+        merged.push(event);
+        if streams[at].is_empty() {
+            streams.swap_remove(at);
+        }
+    }
+    merged
+}
+
+async fn tables_after<P: Projector>(world: &World, events: &[RecordedEvent], batch: usize) -> Vec<String> {
+    let client = world.client().await;
+    let tables: Vec<_> = P::TABLES.iter().map(|table| format!("read.{table}")).collect();
+    let reset = format!("TRUNCATE {}; DELETE FROM read.projection", tables.join(", "));
+    client.batch_execute(&reset).await.expect("the tables can be emptied");
+    let mut runner = world.runner::<P>();
+    runner.claim("kafka:all:0").await.expect("nobody else projects");
+    for part in events.chunks(batch) {
+        let last = part.last().expect("chunks are not empty").position;
+        let source = "kafka:all:0".to_owned();
+        let next_offset = last.cast_signed();
+        let delivery = Delivery { source, events: part.to_vec(), next_offset, reached: last };
+        runner.deliver(delivery).await.expect("everything can be folded");
+    }
+    world.dump(P::TABLES).await
+}
+
+fn any_interleaving_gives_the_same_tables<P: Projector>() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (world, streams) = runtime.block_on(async {
+        let world = World::open().await;
+        let streams = streams(&world).await;
+        (world, streams)
+    });
+    let in_order = streams.concat();
+    let in_order: Vec<_> = in_order.into_iter().zip(1..).map(|(e, position)| RecordedEvent { position, ..e }).collect();
+    let expected = runtime.block_on(tables_after::<P>(&world, &in_order, 10_000));
+    assert!(expected.len() > 10, "{expected:?}");
+    let mut cases =
+        TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() });
+    let picks = prop::collection::vec(any::<prop::sample::Index>(), 40..120);
+    cases
+        .run(&(picks, 1_usize..40), |(picks, batch)| {
+            let merged = interleaved(streams.clone(), &picks);
+            prop_assert_eq!(runtime.block_on(tables_after::<P>(&world, &merged, batch)), expected.clone());
+            Ok(())
+        })
+        .expect("every interleaving gives these tables");
+    runtime.block_on(async move { drop(world) });
+}
+
+#[test]
+fn the_directory_is_the_same_under_every_interleaving() {
+    any_interleaving_gives_the_same_tables::<Directory>();
+}
+
+#[test]
+fn the_reports_are_the_same_under_every_interleaving() {
+    any_interleaving_gives_the_same_tables::<Reporting>();
+}
+
+#[test]
+fn the_journal_is_the_same_under_every_interleaving() {
+    any_interleaving_gives_the_same_tables::<ErpJournal>();
+}

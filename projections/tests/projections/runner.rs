@@ -1,0 +1,166 @@
+use guildhall_aggregates::{MemberId, member::MemberEvent};
+use guildhall_event_store::{NewEvent, RecordedEvent, StreamId};
+use guildhall_projections::{Delivery, Directory, Projector, Reporting, RunError, STORE, parked, reached};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    story::{self, activated, applied, plan_created},
+    support::{World, delivery, id, tenant, until},
+};
+
+async fn history(world: &World) -> Vec<RecordedEvent> {
+    world.store.read_after(0, 10_000).await.expect("history is readable")
+}
+
+#[tokio::test]
+async fn the_checkpoint_moves_with_the_rows() {
+    let world = World::open().await;
+    story::tell(&world, tenant(1)).await;
+    let events = history(&world).await;
+    let mut runner = world.runner::<Reporting>();
+    assert_eq!(runner.claim(STORE).await.unwrap().last_position, 0);
+    let client = world.client().await;
+    let mut seen = 0;
+    for part in events.chunks(5) {
+        runner.deliver(delivery(part.to_vec())).await.unwrap();
+        let last = part.last().unwrap().position;
+        assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), last);
+        let plans = world.count("SELECT count(*) FROM read.reporting_plan").await;
+        let plans_told = events.iter().filter(|e| e.position <= last && &*e.type_name == "PlanCreated").count();
+        assert_eq!(usize::try_from(plans).unwrap(), plans_told);
+        seen += part.len();
+    }
+    assert_eq!(seen, events.len());
+}
+
+#[tokio::test]
+async fn what_is_delivered_again_changes_nothing() {
+    let world = World::open().await;
+    story::tell(&world, tenant(1)).await;
+    let events = history(&world).await;
+    let mut runner = world.runner::<Reporting>();
+    runner.claim(STORE).await.unwrap();
+    assert_eq!(runner.deliver(delivery(events.clone())).await.unwrap(), events.len());
+    let before = world.dump(Reporting::TABLES).await;
+    assert_eq!(runner.deliver(delivery(events.clone())).await.unwrap(), 0);
+    let mut another = world.runner::<Reporting>();
+    another.claim(STORE).await.unwrap();
+    assert_eq!(another.deliver(delivery(events)).await.unwrap(), 0);
+    assert_eq!(world.dump(Reporting::TABLES).await, before);
+}
+
+#[tokio::test]
+async fn a_zombie_is_fenced_and_writes_nothing() {
+    let world = World::open().await;
+    world.record(tenant(1), id(10), &[plan_created("regular")]).await;
+    let events = history(&world).await;
+    let mut zombie = world.runner::<Reporting>();
+    zombie.claim(STORE).await.unwrap();
+    let mut owner = world.runner::<Reporting>();
+    owner.claim(STORE).await.unwrap();
+    let refused = zombie.deliver(delivery(events.clone())).await;
+    assert!(matches!(refused, Err(RunError::Fenced { .. })), "{refused:?}");
+    assert_eq!(world.count("SELECT count(*) FROM read.reporting_plan").await, 0);
+    assert_eq!(owner.deliver(delivery(events)).await.unwrap(), 1);
+    assert_eq!(world.count("SELECT count(*) FROM read.reporting_plan").await, 1);
+}
+
+#[tokio::test]
+async fn a_source_that_was_never_claimed_is_refused() {
+    let world = World::open().await;
+    let refused = world.runner::<Reporting>().deliver(delivery(vec![])).await;
+    assert!(matches!(refused, Err(RunError::NotClaimed { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn another_transport_under_the_same_tables_is_refused() {
+    let world = World::open().await;
+    world.runner::<Reporting>().claim(STORE).await.unwrap();
+    let refused = world.runner::<Reporting>().claim("kafka:guildhall.members:0").await.unwrap_err();
+    assert!(refused.to_string().contains("guildhall rebuild reporting --repair"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_position_is_reached_when_every_declared_source_has_reached_it() {
+    let world = World::open().await;
+    let client = world.client().await;
+    let mut runner = world.runner::<Reporting>();
+    let sources = ["kafka:guildhall.members:0", "kafka:guildhall.members:1"];
+    runner.declare(&sources).await.unwrap();
+    let told = |source: &str, reached| Delivery { source: source.to_owned(), events: vec![], next_offset: 9, reached };
+    runner.claim(sources[0]).await.unwrap();
+    runner.deliver(told(sources[0], 70)).await.unwrap();
+    assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), 0);
+    runner.claim(sources[1]).await.unwrap();
+    runner.deliver(told(sources[1], 40)).await.unwrap();
+    assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), 40);
+    assert_eq!(runner.claim(sources[0]).await.unwrap().next_offset, 9);
+}
+
+fn raw(type_name: &'static str, payload: &'static str) -> NewEvent {
+    NewEvent { event_id: Uuid::now_v7(), type_name, schema_version: 1, payload: payload.as_bytes().into() }
+}
+
+#[tokio::test]
+async fn a_poison_event_parks_its_stream_and_no_other() {
+    let world = World::open().await;
+    let tenant = tenant(1);
+    world.record(tenant, id(10), &[plan_created("regular")]).await;
+    world.record(tenant, id(20), &[applied(id(1), id(10), "2025-03-01")]).await;
+    let poison = vec![raw("MembershipActivated", "{\"type\":\"MembershipActivated\"}")];
+    world.record_raw(tenant, StreamId::new("membership", id(20)), poison).await;
+    world.record(tenant, id(20), &[activated("2025-03-01", "2026-02-28")]).await;
+    world.record(tenant, id(21), &[applied(id(2), id(10), "2025-03-01"), activated("2025-03-01", "2026-02-28")]).await;
+    world.project::<Reporting>().await;
+    let active = "SELECT count(*) FROM read.reporting_membership WHERE active";
+    assert_eq!(world.count("SELECT count(*) FROM read.reporting_membership").await, 2);
+    assert_eq!(world.count(active).await, 1);
+    let client = world.client().await;
+    let waiting = parked::list(&client, Reporting::NAME).await.unwrap();
+    assert_eq!((waiting.len(), waiting[0].first_version, waiting[0].events), (1, 2, 2));
+    assert_eq!(waiting[0].stream.id, id(20));
+    // Later events of the stream wait behind it; the checkpoint goes on.
+    world.record(tenant, id(20), &[activated("2025-03-01", "2026-02-28")]).await;
+    world.project::<Reporting>().await;
+    assert_eq!(parked::list(&client, Reporting::NAME).await.unwrap()[0].events, 3);
+    assert_eq!(world.count(active).await, 1);
+    assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), world.store.head().await.unwrap());
+}
+
+#[tokio::test]
+async fn rows_that_postgres_refuses_park_only_the_stream_they_come_from() {
+    let world = World::open().await;
+    let tenant = tenant(1);
+    for number in 0..6 {
+        // A zero byte is fine in JSON and not in a text column.
+        let code = if number == 3 { "zero \0 byte".to_owned() } else { format!("plan {number}") };
+        world.record(tenant, id(number), &[plan_created(&code)]).await;
+    }
+    world.project::<Reporting>().await;
+    assert_eq!(world.count("SELECT count(*) FROM read.reporting_plan").await, 5);
+    let waiting = parked::list(&*world.client().await, Reporting::NAME).await.unwrap();
+    assert_eq!(waiting.iter().map(|parked| parked.stream.id).collect::<Vec<_>>(), [id(3)]);
+}
+
+#[tokio::test]
+async fn a_projection_follows_the_store_and_a_second_one_takes_over() {
+    let world = World::open().await;
+    let client = world.client().await;
+    let (first_stop, second_stop) = (CancellationToken::new(), CancellationToken::new());
+    let mut running = tokio::task::JoinSet::new();
+    for stop in [&first_stop, &second_stop] {
+        let (mut runner, stop) = (world.runner::<Directory>(), stop.clone());
+        running.spawn(async move { runner.run_from_store(stop).await });
+    }
+    let ada = MemberId::new(id(1)).uuid();
+    world.record(tenant(1), ada, &[story::person(&world, tenant(1), ada, "Ada Lovelace", "London").await]).await;
+    let is_at = async |position| reached(&client, Directory::NAME).await.unwrap() >= position;
+    until("the first event is folded", || is_at(1)).await;
+    first_stop.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
+    world.record(tenant(1), ada, &[MemberEvent::CredentialAdded { credential: "RN".into() }]).await;
+    until("the second event is folded", || is_at(2)).await;
+    second_stop.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
+}
