@@ -170,7 +170,8 @@ impl Report {
                 Outcome::Appended => (RowOutcome::Appended, None),
                 Outcome::Unchanged => (RowOutcome::Unchanged, None),
                 Outcome::Differs => {
-                    let remark = "was imported before from another state of the source: the difference is not taken over";
+                    let remark =
+                        "was imported before from another state of the source: the difference is not taken over";
                     (RowOutcome::Differs, Some((Verdict::Adjusted, remark)))
                 }
                 Outcome::Refused { problem } => {
