@@ -74,7 +74,7 @@ fn work(
         let mut call = Call::new(executor, sender, command.name, &parsed.idempotency_key, body);
         call.expected = parsed.expected;
         let origin = call.origin();
-        let turn = order.turn(request.stream(&origin), &request.reads(&origin));
+        let turn = order.turn(call.command_id, request.stream(&origin), &request.reads(&origin));
         call.manner = Manner { patient: true, entered: Some(turn.entered) };
         Ok((request, call, turn.before, turn.done))
     });

@@ -8,6 +8,7 @@ use futures::{
 };
 use guildhall_event_store::StreamId;
 use tokio::sync::oneshot::{self, Receiver, Sender};
+use uuid::Uuid;
 
 /// After this many lines, what is known about finished ones is dropped.
 const TIDY_EVERY: usize = 1_024;
@@ -18,6 +19,8 @@ type Signal = Shared<Receiver<()>>;
 #[derive(Default)]
 pub(super) struct Order {
     streams: HashMap<StreamId, InFlight>,
+    /// A command sent twice in one request waits for itself, and has its receipt twice.
+    commands: HashMap<Uuid, Signal>,
     since_tidied: usize,
 }
 
@@ -40,19 +43,20 @@ pub(super) struct Turn {
 }
 
 impl Order {
-    /// The turn of a line for `stream` that looks at the streams `reads` first.
-    pub(super) fn turn(&mut self, stream: StreamId, reads: &[StreamId]) -> Turn {
+    /// The turn of a command for `stream` that looks at the streams `reads` first.
+    pub(super) fn turn(&mut self, command_id: Uuid, stream: StreamId, reads: &[StreamId]) -> Turn {
         self.tidy();
-        let read: Vec<_> =
-            reads.iter().filter_map(|read| self.streams.get(read)).flat_map(|line| line.done.clone()).collect();
         let (entered, has_entered) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
+        let (has_entered, is_done) = (has_entered.shared(), is_done.shared());
+        let looked_at = reads.iter().filter_map(|read| self.streams.get(read)).flat_map(|line| line.done.clone());
+        let first: Vec<_> = looked_at.chain(self.commands.insert(command_id, is_done.clone())).collect();
         let line = self.streams.entry(stream).or_default();
-        let previous = line.entered.replace(has_entered.shared());
-        line.done.push(is_done.shared());
+        let previous = line.entered.replace(has_entered);
+        line.done.push(is_done);
         // A signal is given by dropping its sender, so nothing can forget to give it.
         let before = async move {
-            join_all(read).await;
+            join_all(first).await;
             if let Some(previous) = previous {
                 let _ = previous.await;
             }
@@ -67,8 +71,10 @@ impl Order {
             return;
         }
         self.since_tidied = 0;
+        let is_open = |done: &Signal| done.clone().now_or_never().is_none();
+        self.commands.retain(|_, done| is_open(done));
         self.streams.retain(|_, line| {
-            line.done.retain(|done| done.clone().now_or_never().is_none());
+            line.done.retain(is_open);
             !line.done.is_empty()
         });
     }
@@ -76,12 +82,14 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn stream(n: u128) -> StreamId {
         StreamId::new("member", Uuid::from_u128(n))
+    }
+
+    fn command(n: u128) -> Uuid {
+        Uuid::from_u128(n)
     }
 
     fn is_ready(before: &mut BoxFuture<'static, ()>) -> bool {
@@ -91,9 +99,9 @@ mod tests {
     #[test]
     fn lines_for_one_stream_enter_one_after_another() {
         let mut order = Order::default();
-        let mut first = order.turn(stream(1), &[]);
-        let mut second = order.turn(stream(1), &[]);
-        let mut other = order.turn(stream(2), &[]);
+        let mut first = order.turn(command(1), stream(1), &[]);
+        let mut second = order.turn(command(2), stream(1), &[]);
+        let mut other = order.turn(command(3), stream(2), &[]);
         assert!(is_ready(&mut first.before) && is_ready(&mut other.before));
         assert!(!is_ready(&mut second.before));
         drop(first.entered);
@@ -103,9 +111,9 @@ mod tests {
     #[test]
     fn a_line_waits_until_what_it_looks_at_is_done() {
         let mut order = Order::default();
-        let made = order.turn(stream(1), &[]);
-        let changed = order.turn(stream(1), &[]);
-        let mut looks = order.turn(stream(2), &[stream(1)]);
+        let made = order.turn(command(4), stream(1), &[]);
+        let changed = order.turn(command(5), stream(1), &[]);
+        let mut looks = order.turn(command(6), stream(2), &[stream(1)]);
         drop((made.entered, changed.entered, changed.done));
         assert!(!is_ready(&mut looks.before));
         drop(made.done);
@@ -113,11 +121,22 @@ mod tests {
     }
 
     #[test]
+    fn a_command_sent_twice_waits_for_itself() {
+        let mut order = Order::default();
+        let first = order.turn(command(1), stream(1), &[]);
+        let mut again = order.turn(command(1), stream(1), &[]);
+        drop(first.entered);
+        assert!(!is_ready(&mut again.before));
+        drop(first.done);
+        assert!(is_ready(&mut again.before));
+    }
+
+    #[test]
     fn finished_lines_are_not_kept() {
         let mut order = Order::default();
         for n in 0..2 * TIDY_EVERY as u128 {
-            drop(order.turn(stream(n), &[]));
+            drop(order.turn(command(n), stream(n), &[]));
         }
-        assert!(order.streams.len() <= TIDY_EVERY);
+        assert!(order.streams.len() <= TIDY_EVERY && order.commands.len() <= TIDY_EVERY);
     }
 }

@@ -36,8 +36,17 @@ async fn every_line_has_its_outcome_in_its_place() {
         let word = outcome["problem"]["type"].as_str().map(|urn| urn.trim_start_matches("urn:guildhall:problem:"));
         format!("{} {} {}", outcome["line"], outcome["status"], word.unwrap_or("receipt"))
     };
-    insta::assert_snapshot!(outcomes.iter().map(shown).collect::<Vec<_>>().join("\n"), @"");
-    insta::assert_snapshot!(outcomes[2], @"");
+    insta::assert_snapshot!(outcomes.iter().map(shown).collect::<Vec<_>>().join("\n"), @r#"
+1 201 receipt
+2 400 malformed-body
+3 422 invalid-body
+5 422 unknown-command
+6 422 invalid-body
+7 201 receipt
+8 413 too-large
+9 201 receipt
+"#);
+    insta::assert_snapshot!(outcomes[2], @r#"{"idempotency_key":"b","line":3,"problem":{"detail":"The body is JSON, but not what this path reads: see `errors`.","errors":[{"detail":"unknown variant `robot`, expected one of `person`, `organization`, `household`","pointer":"/kind"}],"status":422,"title":"The body is not what this path reads","type":"urn:guildhall:problem:invalid-body"},"status":422}"#);
 }
 
 #[tokio::test]
@@ -60,8 +69,7 @@ async fn a_line_finds_what_an_earlier_line_made() {
     let side = WriteSide::empty().await;
     let (ada, plan_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let membership = json!({"membership_id": Uuid::from_u128(3), "member_id": ada, "plan_id": plan_id});
-    let association =
-        json!({"name": "Society of Bell Founders", "slug": "founders", "time_zone": "Europe/Berlin", "currency": "EUR"});
+    let association = json!({"name": "Society of Bell Founders", "slug": "founders", "time_zone": "Europe/Berlin", "currency": "EUR"});
     let outcomes = side
         .bulk(&[
             line("FoundAssociation", "found", association),

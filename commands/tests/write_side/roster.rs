@@ -12,7 +12,8 @@ use crate::support::{Reply, WriteSide, answer, founders};
 const EVENT: Uuid = Uuid::from_u128(4);
 
 async fn open_event(side: &WriteSide, places: u32) {
-    let schedule = json!({"starts": "2027-06-01T09:00:00", "ends": "2027-06-01T17:00:00", "time_zone": "Europe/Berlin"});
+    let schedule =
+        json!({"starts": "2027-06-01T09:00:00", "ends": "2027-06-01T17:00:00", "time_zone": "Europe/Berlin"});
     let details = json!({"title": "Annual meeting"});
     let scheduled = side
         .send("ScheduleEvent", "schedule", json!({"event_id": EVENT, "details": details, "schedule": schedule}))
@@ -32,7 +33,8 @@ async fn open_event(side: &WriteSide, places: u32) {
 }
 
 fn guest(n: u128, ticket_type: &str) -> Value {
-    let registrant = json!({"kind": "guest", "guest_id": Uuid::from_u128(n), "name": {"display": format!("Guest {n}")}});
+    let registrant =
+        json!({"kind": "guest", "guest_id": Uuid::from_u128(n), "name": {"display": format!("Guest {n}")}});
     json!({"event_id": EVENT, "registration_id": Uuid::from_u128(n), "registrant": registrant, "ticket_type": ticket_type})
 }
 
@@ -100,7 +102,8 @@ async fn the_member_price_needs_a_membership_that_is_current_on_the_day() {
         "ticket_type": "standard", "membership_id": membership});
     let reply = side.send("RegisterForEvent", "bob", borrowed).await;
     assert_eq!(reply.word(), "unknown-reference", "a membership is nobody else's");
-    let full = json!({"event_id": EVENT, "registrant": {"kind": "member", "member_id": bob}, "ticket_type": "standard"});
+    let full =
+        json!({"event_id": EVENT, "registrant": {"kind": "member", "member_id": bob}, "ticket_type": "standard"});
     assert_eq!(side.send("RegisterForEvent", "bob-full", full).await.recorded(), ["PlaceHeld"]);
 }
 

@@ -11,7 +11,24 @@ use crate::support::{WriteSide, answer, founders, member};
 async fn a_command_is_answered_with_a_receipt() {
     let side = WriteSide::start().await;
     let reply = side.send("RegisterMember", "ada", member(1)).await;
-    insta::assert_snapshot!(reply.shown(), @"");
+    insta::assert_snapshot!(reply.shown(), @r#"
+201 Created
+{
+  "command_id": "e5e96671-2ded-5ba5-9ec0-0db487590a66",
+  "events": [
+    {
+      "event_id": "…",
+      "position": 2,
+      "type": "MemberRegistered",
+      "version": 1
+    }
+  ],
+  "position": 2,
+  "stream": "member-00000000-0000-0000-0000-000000000001",
+  "token": "p-2",
+  "version": 1
+}
+"#);
     assert_eq!(reply.headers["etag"], "\"1\"");
     assert_eq!(reply.headers["location"], "/v1/streams/member-00000000-0000-0000-0000-000000000001");
 }
@@ -104,7 +121,16 @@ async fn if_match_is_checked_against_the_stream() {
     side.member(1).await;
     let stale = send("b", "\"2\"").await;
     assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
-    insta::assert_snapshot!(stale.shown(), @"");
+    insta::assert_snapshot!(stale.shown(), @r#"
+412 Precondition Failed
+{
+  "detail": "The stream is at version 1. Read it again, and decide again.",
+  "instance": "…",
+  "status": 412,
+  "title": "It is at another version than If-Match says",
+  "type": "urn:guildhall:problem:version-mismatch"
+}
+"#);
     assert_eq!(send("c", "\"1\"").await.status, StatusCode::OK);
     assert_eq!(send("c", "\"1\"").await.status, StatusCode::OK, "the same command again, though the version moved");
     assert_eq!(send("d", "*").await.status, StatusCode::OK);
@@ -146,20 +172,51 @@ async fn what_is_wrong_with_a_body_is_pointed_at() {
     let side = WriteSide::start().await;
     let mut unknown = member(1);
     unknown["nickname"] = json!("Ada");
-    insta::assert_snapshot!(side.send("RegisterMember", "a", unknown).await.shown(), @"");
+    insta::assert_snapshot!(side.send("RegisterMember", "a", unknown).await.shown(), @r#"
+422 Unprocessable Entity
+{
+  "detail": "The body is JSON, but not what this path reads: see `errors`.",
+  "errors": [
+    {
+      "detail": "unknown field `nickname`, expected one of `member_id`, `kind`, `name`, `contact`, `email_shared`, `birth_date`, `member_number`, `source`",
+      "pointer": "/nickname"
+    }
+  ],
+  "instance": "…",
+  "status": 422,
+  "title": "The body is not what this path reads",
+  "type": "urn:guildhall:problem:invalid-body"
+}
+"#);
     let wrong = json!({"kind": "person", "name": {"display": 7}});
     assert_eq!(side.send("RegisterMember", "b", wrong).await.body["errors"][0]["pointer"], "/name/display");
     let blank = json!({"kind": "person", "name": {"display": " "}});
     assert_eq!(side.send("RegisterMember", "c", blank).await.body["errors"][0]["detail"], "must not be blank");
     let nobody = json!({"member_id": Uuid::from_u128(9), "plan_id": Uuid::from_u128(9)});
-    insta::assert_snapshot!(side.send("ApplyForMembership", "d", nobody).await.shown(), @"");
+    insta::assert_snapshot!(side.send("ApplyForMembership", "d", nobody).await.shown(), @r#"
+422 Unprocessable Entity
+{
+  "detail": "The request names something that does not exist in this association.",
+  "errors": [
+    {
+      "detail": "there is no 00000000-0000-0000-0000-000000000009",
+      "pointer": "/member_id"
+    }
+  ],
+  "instance": "…",
+  "status": 422,
+  "title": "The body names something that is not there",
+  "type": "urn:guildhall:problem:unknown-reference"
+}
+"#);
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_request_is_a_problem() {
     let side = WriteSide::start().await;
     let send = async |name: &'static str, value: Option<&'static str>, body: &'static str| {
-        let mut request = side.request("founders", "RegisterMember", "key").body(Body::from(body)).expect("well formed");
+        let mut request =
+            side.request("founders", "RegisterMember", "key").body(Body::from(body)).expect("well formed");
         let headers = request.headers_mut();
         headers.remove(name);
         if let Some(value) = value {

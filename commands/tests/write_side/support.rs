@@ -104,7 +104,8 @@ impl WriteSide {
     }
 
     pub(crate) async fn found(&self, slug: &str) {
-        let body = json!({"name": "Society of Bell Founders", "slug": slug, "time_zone": "Europe/Berlin", "currency": "EUR"});
+        let body =
+            json!({"name": "Society of Bell Founders", "slug": slug, "time_zone": "Europe/Berlin", "currency": "EUR"});
         let reply = self.send_as(slug, "FoundAssociation", "found", body).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
     }

@@ -21,23 +21,41 @@ fn money(minor: i64) -> Value {
     json!({"minor": minor, "currency": "EUR"})
 }
 
+fn about(id: &str, value: Uuid, mut body: Value) -> Value {
+    body[id] = json!(value);
+    body
+}
+
+fn of_member(rest: Value) -> Value {
+    about("member_id", MEMBER, rest)
+}
+
+fn of_membership(rest: Value) -> Value {
+    about("membership_id", MEMBERSHIP, rest)
+}
+
+fn of_event(rest: Value) -> Value {
+    about("event_id", EVENT, rest)
+}
+
+fn of_registration(rest: Value) -> Value {
+    about("registration_id", REGISTRATION, of_event(rest))
+}
+
+fn source() -> Value {
+    json!({"system": "other", "table": "row", "id": "1"})
+}
+
+type Bodies = Vec<(&'static str, Value)>;
+
 /// A body for every command, about things that one association has and the other has not.
-fn bodies(payment: Uuid) -> Vec<(&'static str, Value)> {
-    let source = json!({"system": "other", "table": "row", "id": "1"});
-    let about = |id: &str, value: Uuid, rest: Value| {
-        let mut body = rest;
-        body[id] = json!(value);
-        body
-    };
-    let of_member = |rest| about("member_id", MEMBER, rest);
-    let of_membership = |rest| about("membership_id", MEMBERSHIP, rest);
-    let of_event = |rest| about("event_id", EVENT, rest);
-    let of_registration = |rest| about("registration_id", REGISTRATION, of_event(rest));
-    let registrant = json!({"kind": "member", "member_id": MEMBER});
-    let schedule = json!({"starts": "2027-06-01T09:00:00", "ends": "2027-06-01T17:00:00", "time_zone": "Europe/Berlin"});
-    let details = json!({"title": "Annual meeting"});
-    let terms = plan(2)["terms"].clone();
-    let lines = json!([{"description": "Dues", "kind": "dues", "unit_minor": 100}]);
+fn bodies(payment: Uuid) -> Bodies {
+    [about_people(), about_memberships(payment), about_events(), about_places(payment), about_money(payment)].concat()
+}
+
+fn about_people() -> Bodies {
+    let open = json!({"show_email": true, "show_phone": true, "show_in_directory": true, "allow_messages": true,
+        "public_profile": true});
     vec![
         ("FoundAssociation", json!({"name": "X", "slug": "founders", "time_zone": "UTC", "currency": "EUR"})),
         ("RenameAssociation", json!({"name": "Renamed"})),
@@ -48,17 +66,20 @@ fn bodies(payment: Uuid) -> Vec<(&'static str, Value)> {
         ("ChangeProfile", of_member(json!({"profile": {"biography": "b"}}))),
         ("AddCredential", of_member(json!({"credential": "RN"}))),
         ("RemoveCredential", of_member(json!({"credential": "RN"}))),
-        (
-            "ChangePrivacy",
-            of_member(json!({"privacy": {"show_email": true, "show_phone": true, "show_in_directory": true,
-                "allow_messages": true, "public_profile": true}})),
-        ),
+        ("ChangePrivacy", of_member(json!({ "privacy": open }))),
         ("ChangeAffiliations", of_member(json!({"organizations": [MEMBER]}))),
         ("RecordDeath", of_member(json!({}))),
         ("AddNote", of_member(json!({"text": "note"}))),
         ("ForgetMember", of_member(json!({}))),
+    ]
+}
+
+fn about_memberships(payment: Uuid) -> Bodies {
+    let imported = json!({"membership_id": MEMBERSHIP, "plan_id": PLAN, "joined_on": "2020-01-01",
+        "term": {"start": "2020-01-01", "end": "2020-12-31"}, "as_of": "2026-01-01", "source": source()});
+    vec![
         ("CreatePlan", plan(2)),
-        ("RevisePlan", json!({"plan_id": PLAN, "terms": terms})),
+        ("RevisePlan", json!({"plan_id": PLAN, "terms": plan(2)["terms"]})),
         ("RetirePlan", json!({"plan_id": PLAN})),
         ("ApplyForMembership", of_member(json!({"membership_id": MEMBERSHIP, "plan_id": PLAN}))),
         ("ApproveMembership", of_membership(json!({}))),
@@ -71,22 +92,32 @@ fn bodies(payment: Uuid) -> Vec<(&'static str, Value)> {
         ("OverrideStatus", of_membership(json!({"status": "current"}))),
         ("ClearStatusOverride", of_membership(json!({}))),
         ("RecordStatus", of_membership(json!({}))),
-        (
-            "ImportMembership",
-            of_member(json!({"membership_id": MEMBERSHIP, "plan_id": PLAN, "joined_on": "2020-01-01",
-                "term": {"start": "2020-01-01", "end": "2020-12-31"}, "as_of": "2026-01-01", "source": source})),
-        ),
+        ("ImportMembership", of_member(imported)),
+    ]
+}
+
+fn about_events() -> Bodies {
+    let schedule =
+        json!({"starts": "2027-06-01T09:00:00", "ends": "2027-06-01T17:00:00", "time_zone": "Europe/Berlin"});
+    let details = json!({"title": "Annual meeting"});
+    let offer = json!({"pools": [{"name": "hall", "size": 9}],
+        "ticket_types": [{"code": "standard", "fee": money(0), "pools": ["hall"]}]});
+    vec![
         ("ScheduleEvent", of_event(json!({"details": details, "schedule": schedule}))),
         ("RescheduleEvent", of_event(json!({ "schedule": schedule }))),
         ("ChangeEventDetails", of_event(json!({ "details": details }))),
         ("CancelEvent", of_event(json!({"reason": "r"}))),
-        (
-            "OpenRegistration",
-            of_event(json!({"pools": [{"name": "hall", "size": 9}],
-                "ticket_types": [{"code": "standard", "fee": money(0), "pools": ["hall"]}]})),
-        ),
+        ("OpenRegistration", of_event(offer)),
         ("CloseRegistration", of_event(json!({}))),
         ("ChangeCapacity", of_event(json!({"pool": "hall", "size": 5}))),
+    ]
+}
+
+fn about_places(payment: Uuid) -> Bodies {
+    let registrant = json!({"kind": "member", "member_id": MEMBER});
+    let imported = json!({"registrant": registrant, "ticket_type": "standard", "fee": money(0),
+        "standing": "confirmed", "at": "2026-01-01T00:00:00Z", "source": source()});
+    vec![
         ("RegisterForEvent", of_registration(json!({"registrant": registrant, "ticket_type": "standard"}))),
         ("ConfirmRegistration", of_registration(json!({"payment_id": payment, "paid": money(100)}))),
         ("ApproveRegistration", of_registration(json!({}))),
@@ -97,26 +128,25 @@ fn bodies(payment: Uuid) -> Vec<(&'static str, Value)> {
         ("TransferRegistration", of_registration(json!({ "registrant": registrant }))),
         ("CheckIn", of_registration(json!({"nonce": "1"}))),
         ("RecordNoShow", of_registration(json!({}))),
-        (
-            "ImportRegistration",
-            of_registration(json!({"registrant": registrant, "ticket_type": "standard", "fee": money(0),
-                "standing": "confirmed", "at": "2026-01-01T00:00:00Z", "source": source})),
-        ),
+        ("ImportRegistration", of_registration(imported)),
+    ]
+}
+
+fn about_money(payment: Uuid) -> Bodies {
+    let lines = json!([{"description": "Dues", "kind": "dues", "unit_minor": 100}]);
+    let paid =
+        json!({"provider": "bank", "reference": "1", "payer": MEMBER, "amount": money(100), "invoice_id": INVOICE});
+    let imported = json!({"payer": MEMBER, "amount": money(100), "kind": "donation", "standing": "completed",
+        "on": "2026-01-01", "source": source()});
+    vec![
         ("DraftInvoice", json!({"invoice_id": INVOICE, "bill_to": MEMBER, "lines": lines})),
         ("CreditInvoice", json!({"invoice_id": INVOICE, "amount": money(1), "reason": "r"})),
         ("ReversePayment", json!({"invoice_id": INVOICE, "payment_id": payment})),
         ("WriteOffInvoice", json!({"invoice_id": INVOICE, "reason": "r"})),
-        (
-            "RecordPayment",
-            json!({"provider": "bank", "reference": "1", "payer": MEMBER, "amount": money(100), "invoice_id": INVOICE}),
-        ),
+        ("RecordPayment", paid),
         ("RefundPayment", json!({"payment_id": payment, "amount": money(1), "reason": "r"})),
         ("RecordChargeback", json!({"payment_id": payment})),
-        (
-            "ImportContribution",
-            json!({"payer": MEMBER, "amount": money(100), "kind": "donation", "standing": "completed",
-                "on": "2026-01-01", "source": source}),
-        ),
+        ("ImportContribution", imported),
     ]
 }
 
@@ -130,7 +160,7 @@ async fn everything_of_the_founders(side: &WriteSide) {
         let also = ["RegisterForEvent", "DraftInvoice", "RecordPayment"];
         if makes.contains(&command) || also.contains(&command) {
             let reply = side.send(command, &format!("make-{command}"), body).await;
-            assert_eq!(reply.status, StatusCode::CREATED, "{command}: {reply:?}");
+            assert!(reply.status.is_success(), "{command}: {reply:?}");
         }
     }
 }
