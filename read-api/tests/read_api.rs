@@ -4,5 +4,13 @@
 
 #[path = "read_api/audit.rs"]
 mod audit;
+#[path = "read_api/freshness.rs"]
+mod freshness;
+#[path = "read_api/questions.rs"]
+mod questions;
+#[path = "read_api/story.rs"]
+mod story;
+#[path = "read_api/walls.rs"]
+mod walls;
 #[path = "read_api/world.rs"]
 mod world;

@@ -36,6 +36,7 @@ impl<'de> Deserialize<'de> for SeenBy {
 /// The eyes a read goes through. Who works for the association (scope `api`) sees all, and may look as somebody
 /// else; everybody else sees what members show each other. Nobody sees more by asking.
 pub(crate) fn of(caller: &Caller, seen_by: Option<SeenBy>) -> Result<Viewer, Problem> {
+    caller.require(&Role::ALL)?;
     let staff = caller.roles.contains(&Role::Api);
     match seen_by {
         Some(SeenBy::Public) => Ok(Viewer::Public),

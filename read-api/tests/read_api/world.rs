@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use guildhall_aggregates::{Clear, Personal, PersonalData, StoredEvent, SubjectId, TenantId, tenant_of_slug};
@@ -80,13 +80,19 @@ pub(crate) fn noon() -> DateTime<Utc> {
 }
 
 impl World {
+    /// A world whose reads wait as long as they have to.
     pub(crate) async fn new() -> Self {
+        Self::with_patience(Duration::from_mins(1)).await
+    }
+
+    /// A world whose reads wait at most so long.
+    pub(crate) async fn with_patience(max_wait: Duration) -> Self {
         let database = TestDatabase::create().await;
         let clock = Clock::standing_at(noon());
         let options = StoreOptions::new(database.url(), KeyEncryptionKey::generate());
         let store = EventStore::open(options, clock.clone()).await.unwrap();
         let keys = TokenKeys::parse("c2l4dGVlbiByYW5kb20gYnl0ZXMgYW5kIHNpeHRlZW4=").unwrap();
-        let limits = ReadLimits { max_wait: Duration::from_millis(200) };
+        let limits = ReadLimits { max_wait };
         let state = ReadState { store: store.clone(), pool: store.pool().clone(), keys: keys.clone(), limits };
         let (router, _) = guildhall_read_api::router(state).split_for_parts();
         let router = guildhall_web::serve(router, Limits::default());
@@ -190,7 +196,19 @@ impl World {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        self.answer(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Another method, by somebody of the nurses who may do everything.
+    pub(crate) async fn send(&self, method: Method, path: &str) -> Reply {
+        let token = self.token("nurses", &Role::ALL);
+        let request =
+            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        self.answer(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Reply { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }

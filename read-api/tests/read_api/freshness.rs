@@ -1,0 +1,139 @@
+//! How far an answer is, and what a client that has it already is told.
+
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use guildhall_projections::directory::Directory;
+use guildhall_web::Role;
+
+use crate::{
+    story,
+    world::{Reply, World, nurses},
+};
+
+async fn told() -> World {
+    let world = World::new().await;
+    story::tell(&world, nurses(), "nurses", "Nightingale").await;
+    world
+}
+
+#[tokio::test]
+async fn an_answer_says_which_position_it_stands_at() {
+    let world = told().await;
+    let before = world.get("/v1/directory").await;
+    assert_eq!((before.header("guildhall-position"), before.json()["position"].as_str()), ("p-0", Some("p-0")));
+    world.project().await;
+    let head = format!("p-{}", world.store.head().await.unwrap());
+    let after = world.get("/v1/directory").await;
+    assert_eq!((after.header("guildhall-position"), after.json()["position"].as_str()), (&*head, Some(&*head)));
+}
+
+#[tokio::test]
+async fn a_read_waits_until_what_was_written_is_in_it() {
+    let world = told().await;
+    let head = world.store.head().await.unwrap();
+    let path = format!("/v1/directory?at_least=p-{head}");
+    // The read is polled first, finds nothing and waits; the projector comes while it does.
+    let (reply, ()) = tokio::join!(world.get(&path), world.project_one::<Directory>());
+    assert_eq!((reply.status, reply.header("guildhall-position")), (StatusCode::OK, &*format!("p-{head}")));
+    assert!(reply.body.contains("Ada Nightingale"), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_for_ever() {
+    let world = World::with_patience(Duration::from_millis(20)).await;
+    story::tell(&world, nurses(), "nurses", "Nightingale").await;
+    let head = world.store.head().await.unwrap();
+    for path in ["/v1/directory", "/v1/reports/memberships", "/v1/journal"] {
+        let reply = world.get(&format!("{path}?at_least=p-{head}")).await;
+        assert_eq!((reply.status, reply.problem()), (StatusCode::SERVICE_UNAVAILABLE, "position-not-reached".into()));
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    let future = world.get(&format!("/v1/records?at_least=p-{}", head + 1)).await;
+    assert_eq!((future.status, future.problem()), (StatusCode::SERVICE_UNAVAILABLE, "position-not-reached".into()));
+}
+
+#[tokio::test]
+async fn a_waiting_read_holds_no_connection() {
+    let world = told().await;
+    let path = format!("/v1/directory?at_least=p-{}", world.store.head().await.unwrap());
+    let waiting = futures::future::join_all((0..20).map(|_| world.get(&path)));
+    let (replies, ()) = tokio::join!(waiting, async {
+        // Twenty wait and the pool has eight: whoever does not wait is answered all the same.
+        let reply = tokio::time::timeout(Duration::from_secs(10), world.get("/v1/events")).await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+        world.project_one::<Directory>().await;
+    });
+    assert!(replies.iter().all(|reply| reply.status == StatusCode::OK));
+}
+
+async fn again(world: &World, path: &str, tag: &str) -> Reply {
+    let token = world.token("nurses", &Role::ALL);
+    world.get_as(&token, path, &[(header::IF_NONE_MATCH, tag)]).await
+}
+
+#[tokio::test]
+async fn who_has_the_answer_already_is_told_so() {
+    let world = told().await;
+    world.project().await;
+    for path in ["/v1/directory", "/v1/reports/event-fill", "/v1/journal", "/v1/records", "/v1/invoices"] {
+        let first = world.get(path).await;
+        let same = again(&world, path, first.header("etag")).await;
+        assert_eq!((same.status, &*same.body), (StatusCode::NOT_MODIFIED, ""), "{path}");
+        assert_eq!(same.header("etag"), first.header("etag"));
+        assert_eq!(same.header("guildhall-position"), first.header("guildhall-position"));
+        // Another question, another shape or another reader has another answer.
+        for other in [format!("{path}?limit=1"), format!("{path}?format=csv")] {
+            let reply = again(&world, &other, first.header("etag")).await;
+            assert_ne!(reply.status, StatusCode::NOT_MODIFIED, "{other}");
+        }
+        let analyst = world.token("nurses", &[Role::Analyst, Role::Auditor]);
+        let reply = world.get_as(&analyst, path, &[(header::IF_NONE_MATCH, first.header("etag"))]).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_another_one_once_something_was_recorded() {
+    let world = told().await;
+    world.project().await;
+    let first = world.get("/v1/directory").await;
+    let credential = guildhall_aggregates::member::MemberEvent::CredentialAdded { credential: "PE".into() };
+    world.record(nurses(), story::ada().uuid(), &[credential]).await;
+    assert_eq!(again(&world, "/v1/directory", first.header("etag")).await.status, StatusCode::NOT_MODIFIED);
+    world.project().await;
+    let next = again(&world, "/v1/directory", first.header("etag")).await;
+    assert_eq!(next.status, StatusCode::OK);
+    assert!(next.body.contains("\"PE\""), "{}", next.body);
+}
+
+#[tokio::test]
+async fn a_status_of_today_is_another_answer_tomorrow() {
+    let world = told().await;
+    world.project().await;
+    let today = world.get("/v1/directory?status=current").await;
+    world.clock.advance(chrono::TimeDelta::days(400));
+    let later = again(&world, "/v1/directory?status=current", today.header("etag")).await;
+    assert_eq!((later.status, later.json()["data"].as_array().map(Vec::len)), (StatusCode::OK, Some(0)));
+}
+
+#[tokio::test]
+async fn a_roster_and_an_invoice_are_never_behind() {
+    let world = told().await;
+    let roster = world.get(&format!("/v1/events/{}/roster", story::congress())).await;
+    assert_eq!(roster.json()["data"].as_array().map(Vec::len), Some(3));
+    let invoice = world.get(&format!("/v1/invoices/{}", story::invoice())).await;
+    assert_eq!(invoice.json()["data"]["open_minor"], 7_000);
+}
+
+#[tokio::test]
+async fn the_status_says_how_far_each_read_model_is() {
+    let world = told().await;
+    world.project_one::<Directory>().await;
+    let head = world.store.head().await.unwrap();
+    let json = world.get("/v1/status").await.json();
+    assert_eq!(json["position"], format!("p-{head}"));
+    let projections = &json["data"]["projections"];
+    assert_eq!((&projections[0]["name"], &projections[0]["behind"]), (&"directory".into(), &0.into()));
+    assert_eq!((&projections[1]["name"], &projections[1]["behind"]), (&"reporting".into(), &head.into()));
+}
