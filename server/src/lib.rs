@@ -1,1 +1,12 @@
-//! P.
+//! The one binary `guildhall`: configuration, wiring, subcommands. It holds no business rule.
+//!
+//! [`node`] starts any set of roles in one process; [`run`] has a module for each subcommand of [`cli`].
+//! The whole-slice tests are in `tests/`.
+
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod node;
+mod projecting;
+pub mod run;
+pub mod telemetry;

@@ -1,0 +1,210 @@
+//! What can be typed. Each subcommand is a module of the same name under `run/`.
+#![expect(clippy::doc_markdown, reason = "these comments are the help that people read in a terminal")]
+
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Guildhall keeps the records of professional associations: an event-sourced backend on Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "guildhall", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Configuration file (TOML). The environment (GUILDHALL_…, DATABASE_URL, KAFKA_BROKERS) goes over it.
+    #[arg(long, global = true, value_name = "FILE", env = "GUILDHALL_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Report as JSON on standard output, for other programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API: commands, reads, audit.
+    Serve,
+    /// Carry history to Kafka.
+    Relay,
+    /// Fold history into the read models.
+    Project,
+    /// React to events and deadlines by sending commands.
+    Process,
+    /// Do all of it in one process.
+    All,
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// Run everything on a private Postgres, tell a story through the API, and stay up to be explored.
+    Demo(Demo),
+    /// Bring in what another system kept.
+    Import {
+        /// From which system.
+        #[command(subcommand)]
+        system: ImportSystem,
+    },
+    /// Check history.
+    Audit {
+        /// What to check.
+        #[command(subcommand)]
+        check: AuditCheck,
+    },
+    /// Build a read model again from history and compare it with the live one, row for row.
+    Rebuild(Rebuild),
+    /// Give analysts a read-only login to their own association's data.
+    Analyst {
+        /// What to do.
+        #[command(subcommand)]
+        change: AnalystChange,
+    },
+    /// Make an access token.
+    Token(Token),
+    /// Look after the configuration.
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
+}
+
+/// How the demo runs.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Carry events over a real Apache Kafka instead of the embedded transport.
+    #[arg(long)]
+    pub kafka: bool,
+    /// Import the associations in this folder too: one folder of CiviCRM tables each.
+    #[arg(long, value_name = "DIR")]
+    pub civicrm: Option<PathBuf>,
+    /// Where the demo keeps its data.
+    #[arg(long, value_name = "DIR", default_value = ".guildhall/demo")]
+    pub data: PathBuf,
+    /// Port of the HTTP API; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Stop after the story instead of staying up.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// The systems that can be imported from.
+#[derive(Debug, Subcommand)]
+pub enum ImportSystem {
+    /// CiviCRM, from one CSV file per table.
+    Civicrm(ImportCivicrm),
+}
+
+/// What is imported from CiviCRM, and as what.
+#[derive(Debug, Args)]
+pub struct ImportCivicrm {
+    /// Folder with the tables: contact.csv, membership.csv, ….
+    pub dir: PathBuf,
+    /// Short name of the association the records become; founded if it is not there.
+    #[arg(long, value_name = "NAME")]
+    pub association: String,
+    /// The day the tables were taken.
+    #[arg(long, value_name = "DATE")]
+    pub as_of: NaiveDate,
+    /// Zone the association's dates are local to.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: chrono_tz::Tz,
+    /// Currency of amounts that do not name one.
+    #[arg(long, value_name = "CODE", default_value = "USD")]
+    pub currency: String,
+    /// Write the full report, a row for each record, to this file (.csv or .json).
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// What can be checked of history.
+#[derive(Debug, Subcommand)]
+pub enum AuditCheck {
+    /// Check positions, versions, hashes and the command log of every record.
+    Verify,
+}
+
+/// Which read model is rebuilt, and what becomes of it.
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// The read model.
+    #[arg(value_enum)]
+    pub name: ReadModel,
+    /// Replace the live rows by the rebuilt ones, in one transaction.
+    #[arg(long)]
+    pub repair: bool,
+}
+
+/// The read models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadModel {
+    /// The member directory.
+    Directory,
+    /// Memberships, events, revenue and invoices in figures.
+    Reporting,
+    /// Balanced lines for every financial fact.
+    ErpJournal,
+    /// All of them, one after another.
+    All,
+}
+
+/// What can be done about analysts' logins.
+#[derive(Debug, Subcommand)]
+pub enum AnalystChange {
+    /// Make a login. Prints its password once unless one is given on standard input.
+    Add {
+        /// The login's name.
+        login: String,
+        /// Short name of the association it may see.
+        #[arg(long, value_name = "NAME")]
+        association: String,
+    },
+    /// Remove a login.
+    Remove {
+        /// The login's name.
+        login: String,
+    },
+    /// List the logins.
+    List,
+}
+
+/// Whom a token is for.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Short name of the association.
+    #[arg(long, value_name = "NAME")]
+    pub association: String,
+    /// Who will use it; stands in history as the one who acted.
+    #[arg(long, value_name = "WHO", default_value = "developer")]
+    pub subject: String,
+    /// What it may be used for.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [TokenScope::Api])]
+    pub scope: Vec<TokenScope>,
+    /// How long it is good for, in minutes: 1 to 1440.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub minutes: u32,
+}
+
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenScope {
+    /// Sending commands and reading.
+    Api,
+    /// Reading reports and exports.
+    Analyst,
+    /// Reading history itself.
+    Auditor,
+}
+
+/// What can be done about the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Check it, and print it without its secrets.
+    Check,
+    /// Print a new one with fresh secrets.
+    New,
+}

@@ -1,0 +1,201 @@
+//! Any set of roles in one process: the wiring, and the orderly end.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use guildhall_commands::{CommandApi, CommandApiOptions, Executor, ExecutorOptions};
+use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
+use guildhall_kafka::{KafkaOptions, Relay, RelayOptions};
+use guildhall_processes::{ProcessOptions, Processes};
+use guildhall_projections::{directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
+use guildhall_read_api::{ReadLimits, ReadState};
+use guildhall_web::TokenKeys;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Transport},
+    http, projecting,
+};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "any set of four roles is possible")]
+pub struct Roles {
+    /// Serves the HTTP API.
+    pub serve: bool,
+    /// Carries history to Kafka.
+    pub relay: bool,
+    /// Folds history into the read models.
+    pub project: bool,
+    /// Reacts to events and deadlines.
+    pub process: bool,
+}
+
+impl Roles {
+    const NONE: Self = Self { serve: false, relay: false, project: false, process: false };
+    /// The HTTP API alone.
+    pub const SERVE: Self = Self { serve: true, ..Self::NONE };
+    /// The relay alone.
+    pub const RELAY: Self = Self { relay: true, ..Self::NONE };
+    /// The projectors alone.
+    pub const PROJECT: Self = Self { project: true, ..Self::NONE };
+    /// The processes alone.
+    pub const PROCESS: Self = Self { process: true, ..Self::NONE };
+    /// Everything.
+    pub const ALL: Self = Self { serve: true, relay: true, project: true, process: true };
+}
+
+/// A running process.
+pub struct Node {
+    address: Option<SocketAddr>,
+    store: EventStore,
+    executor: Executor,
+    shutdown: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Node {
+    /// Starts the roles. The database's schema must be up to date.
+    ///
+    /// # Errors
+    /// Something a role needs cannot be had; nothing is left running.
+    pub async fn start(
+        config: &Config,
+        roles: Roles,
+        clock: Clock,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let store = open_store(config, clock).await?;
+        let executor = Executor::new(store.clone(), ExecutorOptions::default());
+        let shutdown = CancellationToken::new();
+        let mut node = Self { address: None, store, executor, shutdown, tasks: JoinSet::new() };
+        if roles.serve {
+            node.serve(config, metrics).await?;
+        }
+        if roles.relay && config.transport == Transport::Kafka {
+            node.relay(config)?;
+        }
+        if roles.project {
+            node.project::<Directory>(config);
+            node.project::<Reporting>(config);
+            node.project::<ErpJournal>(config);
+        }
+        if roles.process {
+            let processes = Processes::new(node.executor.clone(), node.store.clone(), ProcessOptions::default());
+            let shutdown = node.shutdown.clone();
+            node.tasks.spawn(async move {
+                processes.run(shutdown).await;
+                Ok(())
+            });
+        }
+        Ok(node)
+    }
+
+    /// Where the HTTP API is served, if it is.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The node's store.
+    pub fn store(&self) -> &EventStore {
+        &self.store
+    }
+
+    /// The node's write side.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// Runs until `stop` says so or a role cannot go on, and then ends all roles in order.
+    ///
+    /// # Errors
+    /// The role that could not go on, and why.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            () = stop => Ok(()),
+            Some(ended) = self.tasks.join_next() => ended.context("a role was aborted").flatten(),
+        };
+        self.stop().await;
+        ended
+    }
+
+    /// Takes no more requests, finishes those that are here, writes what waits, and ends.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::error!(%error, "a role ended with an error");
+            }
+        }
+        self.executor.drain().await;
+        self.store.shutdown().await;
+    }
+
+    async fn serve(&mut self, config: &Config, metrics: Option<PrometheusHandle>) -> anyhow::Result<()> {
+        let keys = TokenKeys::parse(&config.auth.token_secret)?;
+        let commands = CommandApi {
+            executor: self.executor.clone(),
+            keys: keys.clone(),
+            options: CommandApiOptions { body_bytes: config.http.body_limit_bytes, ..CommandApiOptions::default() },
+        };
+        let reads = ReadState {
+            store: self.store.clone(),
+            pool: self.store.pool().clone(),
+            keys,
+            limits: ReadLimits::default(),
+        };
+        let router = http::router(config, commands, reads, metrics);
+        let listener = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen: {} cannot be listened on", config.http.listen))?;
+        self.address = Some(listener.local_addr()?);
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+            served.await.context("the HTTP server ended")
+        });
+        Ok(())
+    }
+
+    fn relay(&mut self, config: &Config) -> anyhow::Result<()> {
+        let relay = Relay::new(self.store.clone(), RelayOptions::new(kafka_options(config)))?;
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move { Ok(relay.run(shutdown).await?) });
+        Ok(())
+    }
+
+    fn project<P: guildhall_projections::Projector>(&mut self, config: &Config) {
+        let (pool, store) = (self.store.pool().clone(), self.store.clone());
+        let shutdown = self.shutdown.clone();
+        match config.transport {
+            Transport::Store => self.tasks.spawn(projecting::from_store::<P>(pool, store, shutdown)),
+            Transport::Kafka => {
+                let options = kafka_options(config);
+                self.tasks.spawn(projecting::from_kafka::<P>(pool, store, options, shutdown))
+            }
+        };
+    }
+}
+
+/// Opens the configured event store.
+///
+/// # Errors
+/// The database cannot be reached, or is not one of ours.
+pub async fn open_store(config: &Config, clock: Clock) -> anyhow::Result<EventStore> {
+    let key = KeyEncryptionKey::parse(&config.vault.key_encryption_key)?;
+    let mut options = StoreOptions::new(config.database.url.clone(), key);
+    options.pool_size = config.database.pool_size;
+    EventStore::open(options, clock).await.context("the event store cannot be opened")
+}
+
+fn kafka_options(config: &Config) -> KafkaOptions {
+    KafkaOptions {
+        prefix: config.kafka.topic_prefix.clone(),
+        partitions: config.kafka.partitions,
+        replication: config.kafka.replication_factor,
+        connection: config.kafka.connection.clone(),
+        ..KafkaOptions::new(config.kafka.brokers.clone())
+    }
+}

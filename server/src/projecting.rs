@@ -1,0 +1,89 @@
+//! The two ways events reach a projector.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_postgres::Pool;
+use guildhall_event_store::EventStore;
+use guildhall_kafka::{Consumer, ConsumerOptions, KafkaOptions, PartitionBatch, Place, Resume, source};
+use guildhall_projections::{Delivery, Projector, RunError, Runner};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// How long a projection waits before it joins again after an error that may pass.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Straight from the event store.
+pub(crate) async fn from_store<P: Projector>(
+    pool: Pool,
+    store: EventStore,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    Ok(Runner::<P>::open(pool, store).run_from_store(shutdown).await?)
+}
+
+/// From Kafka, as a member of the projection's consumer group.
+pub(crate) async fn from_kafka<P: Projector>(
+    pool: Pool,
+    store: EventStore,
+    kafka: KafkaOptions,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    while !shutdown.is_cancelled() {
+        let Err(error) = consume::<P>(pool.clone(), store.clone(), kafka.clone(), &shutdown).await else { break };
+        match error.downcast_ref::<RunError>() {
+            Some(error) if error.may_pass() => {
+                tracing::warn!(projection = P::NAME, %error, "the projection joins its group again");
+            }
+            _ => return Err(error),
+        }
+        let _stopping = tokio::time::timeout(PAUSE, shutdown.cancelled()).await;
+    }
+    Ok(())
+}
+
+async fn consume<P: Projector>(
+    pool: Pool,
+    store: EventStore,
+    kafka: KafkaOptions,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut runner = Runner::<P>::open(pool, store.clone());
+    let sources: Vec<_> = Place::all(kafka.partitions)
+        .map(|place| source(&place.topic.name(&kafka.prefix), i32::from(place.partition)))
+        .collect();
+    runner.declare(&sources.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let runner = Arc::new(Mutex::new(runner));
+    let claimant = Arc::clone(&runner);
+    let options = ConsumerOptions::new(kafka, format!("guildhall.{}", P::NAME));
+    let mut consumer = Consumer::start(options, store, move |topic, partition| {
+        let claimant = Arc::clone(&claimant);
+        async move {
+            let claim = claimant.lock().await.claim(&source(&topic, partition)).await?;
+            Ok::<_, RunError>(Resume { next_offset: claim.next_offset, reached: claim.last_position })
+        }
+    })?;
+    let ended = loop {
+        let round = tokio::select! {
+            () = shutdown.cancelled() => break Ok(()),
+            round = consumer.next() => round,
+        };
+        let delivered = match round {
+            Ok(batches) => deliver(&runner, batches).await,
+            Err(error) => break Err(error.into()),
+        };
+        if let Err(error) = delivered {
+            break Err(error.into());
+        }
+    };
+    consumer.shutdown().await;
+    ended
+}
+
+async fn deliver<P: Projector>(runner: &Mutex<Runner<P>>, batches: Vec<PartitionBatch>) -> Result<(), RunError> {
+    for batch in batches {
+        let source = batch.source();
+        let PartitionBatch { events, next_offset, reached, .. } = batch;
+        runner.lock().await.deliver(Delivery { source, events, next_offset, reached }).await?;
+    }
+    Ok(())
+}

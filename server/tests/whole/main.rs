@@ -1,0 +1,7 @@
+//! The whole house: the real binary on a real Postgres, and a real Kafka where it matters.
+
+mod documents;
+mod guides;
+mod import;
+mod promises;
+mod server;

@@ -1,0 +1,191 @@
+//! The binary as a child process, as an installation would run it.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use guildhall_aggregates::tenant_of_slug;
+use guildhall_event_store::{Clock, KeyEncryptionKey};
+use guildhall_server::config::Config;
+use guildhall_web::{Role, TokenKeys, TokenRequest};
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The longest anything may take before a test gives up on it.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A configuration in a folder of its own, and whatever runs with it.
+pub(crate) struct Server {
+    home: TempDir,
+    config: Config,
+    child: Option<Child>,
+    address: String,
+}
+
+impl Server {
+    /// A configuration for a database; nothing runs yet.
+    pub(crate) fn configured(database_url: &str, brokers: Option<(&str, &str)>) -> Self {
+        let mut config = Config::default();
+        config.database.url = database_url.to_owned();
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.auth.token_secret = KeyEncryptionKey::generate().encoded();
+        config.vault.key_encryption_key = KeyEncryptionKey::generate().encoded();
+        config.log.filter = "warn".into();
+        if let Some((brokers, prefix)) = brokers {
+            config.transport = guildhall_server::config::Transport::Kafka;
+            config.kafka.brokers = brokers.to_owned();
+            config.kafka.topic_prefix = prefix.to_owned();
+            config.kafka.partitions = 2;
+        }
+        let home = TempDir::new().expect("a folder for the configuration");
+        let text = toml::to_string(&config).expect("a configuration is TOML");
+        std::fs::write(home.path().join("guildhall.toml"), text).expect("the configuration is written");
+        Self { home, config, child: None, address: String::new() }
+    }
+
+    /// Starts roles, such as `all`, and waits until they serve.
+    pub(crate) fn start(&mut self, roles: &str) {
+        let mut child = self
+            .command(&["--json", roles])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the binary starts");
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().expect("its output is ours"))
+            .read_line(&mut said)
+            .expect("it says something");
+        let listening: Value = serde_json::from_str(&said).expect("it says where it listens");
+        self.address = format!("http://{}", listening["listening"].as_str().expect("an address"));
+        self.child = Some(child);
+    }
+
+    /// Where it serves.
+    pub(crate) fn url(&self) -> &str {
+        &self.address
+    }
+
+    /// The configuration's file.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.home.path().join("guildhall.toml")
+    }
+
+    /// Ends it the hard way: no signal handler runs.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a killed child ends");
+        }
+    }
+
+    /// A subcommand with the same configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .arg("--config")
+            .arg(self.config_file())
+            .args(arguments)
+            .env_remove("DATABASE_URL")
+            .env_remove("KAFKA_BROKERS");
+        command
+    }
+
+    /// Runs a subcommand to its end, which must be a good one, and gives what it reported as JSON.
+    pub(crate) fn report(&self, arguments: &[&str]) -> Value {
+        let output = self.output(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?} failed: {said} {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{arguments:?} said {said}: {error}"))
+    }
+
+    /// Runs a subcommand to its end, with JSON for its report.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).arg("--json").output().expect("the binary runs")
+    }
+
+    /// A token for an association, with every scope.
+    pub(crate) fn token(&self, association: &str) -> String {
+        let keys = TokenKeys::parse(&self.config.auth.token_secret).expect("the secret holds");
+        let request = TokenRequest {
+            association: association.to_owned(),
+            subject: "tester".to_owned(),
+            roles: BTreeSet::from(Role::ALL),
+            lifetime: TimeDelta::hours(1),
+        };
+        keys.issue(&request, Clock::system().now()).expect("the request holds")
+    }
+
+    /// The API as an association's client sees it.
+    pub(crate) fn client(&self, association: &str) -> Client {
+        Client { http: reqwest::Client::new(), url: self.address.clone(), token: self.token(association) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The binary under test.
+pub(crate) fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_guildhall"))
+}
+
+/// A client of one association.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Client {
+    /// Sends a command under a key. Gives status and body; an error when no answer came.
+    pub(crate) async fn send(&self, name: &str, key: &str, body: &Value) -> reqwest::Result<(u16, Value)> {
+        let request = self.http.post(format!("{}/v1/commands/{name}", self.url)).bearer_auth(&self.token);
+        let response = request.header("Idempotency-Key", key).json(body).send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// Sends a command that must be accepted, and gives its receipt.
+    pub(crate) async fn accepted(&self, name: &str, body: Value) -> Value {
+        let (status, answer) = self.send(name, &Uuid::now_v7().to_string(), &body).await.expect("an answer");
+        assert!(status == 200 || status == 201, "{name} was answered {status}: {answer}");
+        answer
+    }
+
+    /// Reads a path. Gives status and body.
+    pub(crate) async fn read(&self, path: &str) -> (u16, Value) {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Founds the association of a slug.
+    pub(crate) async fn found(&self, slug: &str) -> Uuid {
+        let body = serde_json::json!({ "name": slug, "slug": slug, "time_zone": "UTC", "currency": "USD" });
+        self.accepted("FoundAssociation", body).await;
+        tenant_of_slug(slug).uuid()
+    }
+}
+
+/// Asks again and again until there is an answer, or the deadline has passed.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "{what} did not come about within {DEADLINE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
