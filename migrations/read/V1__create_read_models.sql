@@ -208,6 +208,8 @@ CREATE TABLE read.reporting_registration (
 CREATE TABLE read.reporting_invoice (
     tenant_id      uuid NOT NULL,
     invoice_id     uuid NOT NULL,
+    bill_to        uuid NOT NULL,
+    purpose        text NOT NULL,
     series         text,
     number         bigint,
     dated          date NOT NULL,
@@ -219,6 +221,8 @@ CREATE TABLE read.reporting_invoice (
     lines          jsonb NOT NULL,
     PRIMARY KEY (tenant_id, invoice_id)
 );
+-- The invoices of one person.
+CREATE INDEX reporting_invoice_by_payer ON read.reporting_invoice (tenant_id, bill_to);
 
 CREATE TABLE read.reporting_invoice_movement (
     tenant_id    uuid NOT NULL,

@@ -104,7 +104,7 @@ CREATE OR REPLACE VIEW reporting.contributions WITH (security_invoker = true) AS
 SELECT tenant_id, payment_id, kind, standing, currency, amount_minor, happened_on FROM read.reporting_contribution;
 
 CREATE OR REPLACE VIEW reporting.invoices WITH (security_invoker = true) AS
-SELECT i.tenant_id, i.invoice_id, i.series, i.number, i.dated, i.due_on, i.currency, i.total_minor, i.tax_minor,
+SELECT i.tenant_id, i.invoice_id, i.bill_to, i.purpose, i.series, i.number, i.dated, i.due_on, i.currency, i.total_minor, i.tax_minor,
        i.credited_minor, i.total_minor + coalesce(sum(m.amount_minor), 0)::bigint AS open_minor
   FROM read.reporting_invoice i
   LEFT JOIN read.reporting_invoice_movement m USING (tenant_id, invoice_id)
@@ -259,6 +259,8 @@ COMMENT ON COLUMN reporting.contributions.happened_on IS 'When it came, or was e
 COMMENT ON VIEW reporting.invoices IS 'Every invoice and what is open of it now. One without a number is a draft.';
 COMMENT ON COLUMN reporting.invoices.tenant_id IS 'The association.';
 COMMENT ON COLUMN reporting.invoices.invoice_id IS 'The invoice.';
+COMMENT ON COLUMN reporting.invoices.bill_to IS 'Who is to pay: a member, or a guest.';
+COMMENT ON COLUMN reporting.invoices.purpose IS 'What it is for: membership_dues, renewal_dues, event_fee or other.';
 COMMENT ON COLUMN reporting.invoices.series IS 'The series its number is of.';
 COMMENT ON COLUMN reporting.invoices.number IS 'Its number in the series, without gaps.';
 COMMENT ON COLUMN reporting.invoices.dated IS 'Its date.';

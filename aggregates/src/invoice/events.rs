@@ -82,6 +82,18 @@ pub enum InvoicePurpose {
     Other,
 }
 
+impl InvoicePurpose {
+    /// Its word, as it is stored: `membership_dues`, `renewal_dues`, `event_fee` or `other`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::MembershipDues { .. } => "membership_dues",
+            Self::RenewalDues { .. } => "renewal_dues",
+            Self::EventFee { .. } => "event_fee",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What happened. Stored for ever: add variants and versions, never change one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]

@@ -32,6 +32,8 @@ pub(super) const CONTRIBUTION: &str = "reporting_contribution";
 struct InvoiceRow {
     tenant_id: Uuid,
     invoice_id: Uuid,
+    bill_to: Uuid,
+    purpose: String,
     series: Option<String>,
     number: Option<i64>,
     dated: NaiveDate,
@@ -82,7 +84,7 @@ impl Row for InvoiceRow {
 }
 impl KeyedRow<2> for InvoiceRow {
     const KEY: [&'static str; 2] = ["tenant_id", "invoice_id"];
-    const COLUMNS: &'static str = "tenant_id, invoice_id, series, number, dated, due_on, currency, total_minor, \
+    const COLUMNS: &'static str = "tenant_id, invoice_id, bill_to, purpose, series, number, dated, due_on, currency, total_minor, \
         tax_minor, credited_minor, lines";
     fn key(&self) -> [Uuid; 2] {
         [self.tenant_id, self.invoice_id]
@@ -142,19 +144,23 @@ impl Billing {
     fn fold_invoice(&mut self, event: &RecordedEvent, said: &InvoiceEvent) -> Result<(), String> {
         let key @ [tenant_id, invoice_id] = key_of(event);
         match said {
-            InvoiceEvent::InvoiceDrafted { lines, total, tax, dated, due_on, .. } => self.invoices.put(InvoiceRow {
-                tenant_id,
-                invoice_id,
-                series: None,
-                number: None,
-                dated: *dated,
-                due_on: *due_on,
-                currency: total.currency.code().to_owned(),
-                total_minor: total.minor,
-                tax_minor: tax.minor,
-                credited_minor: 0,
-                lines: Json(lines.clone()),
-            }),
+            InvoiceEvent::InvoiceDrafted { bill_to, purpose, lines, total, tax, dated, due_on } => {
+                self.invoices.put(InvoiceRow {
+                    tenant_id,
+                    invoice_id,
+                    bill_to: bill_to.uuid(),
+                    purpose: purpose.word().to_owned(),
+                    series: None,
+                    number: None,
+                    dated: *dated,
+                    due_on: *due_on,
+                    currency: total.currency.code().to_owned(),
+                    total_minor: total.minor,
+                    tax_minor: tax.minor,
+                    credited_minor: 0,
+                    lines: Json(lines.clone()),
+                })
+            }
             InvoiceEvent::InvoiceIssued { series, number } => {
                 self.invoices.change(key, |row| {
                     row.series = Some(series.clone());

@@ -27,6 +27,11 @@ pub(crate) struct InvoicesQuery {
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     open: bool,
+    /// Only those this member or guest is to pay.
+    bill_to: Option<Uuid>,
+    /// Only those for `membership_dues`, `renewal_dues`, `event_fee` or `other`.
+    #[param(inline)]
+    purpose: Option<Purpose>,
     /// `next` of the page before.
     #[param(value_type = Option<String>)]
     after: Option<Cursor<(Day, Uuid)>>,
@@ -42,11 +47,40 @@ pub(crate) struct InvoicesQuery {
     format: Option<Format>,
 }
 
+/// What an invoice is for, as a question names it.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Purpose {
+    /// The first term of a membership.
+    MembershipDues,
+    /// A further term.
+    RenewalDues,
+    /// A place at an association event.
+    EventFee,
+    /// Something else.
+    Other,
+}
+
+impl Purpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::MembershipDues => "membership_dues",
+            Self::RenewalDues => "renewal_dues",
+            Self::EventFee => "event_fee",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// An invoice, in short.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InvoiceLine {
     /// Which one.
     invoice_id: Uuid,
+    /// Who is to pay: a member's id, or a guest's.
+    bill_to: Uuid,
+    /// What it is for: `membership_dues`, `renewal_dues`, `event_fee` or `other`.
+    purpose: String,
     /// The series it is numbered in; null while it is a draft.
     series: Option<String>,
     /// Its number in the series.
@@ -66,9 +100,10 @@ pub(crate) struct InvoiceLine {
 }
 
 /// The analysts' view of the same name: what they count is what is listed here.
-const PAGE: &str = "SELECT invoice_id, series, number, dated, due_on, currency, total_minor, tax_minor, open_minor \
+const PAGE: &str = "SELECT invoice_id, bill_to, purpose, series, number, dated, due_on, currency, total_minor, tax_minor, open_minor \
      FROM reporting.invoices \
      WHERE tenant_id = $1 AND (NOT $2 OR (open_minor > 0 AND number IS NOT NULL)) AND ($3::date IS NULL OR (dated, invoice_id) < ($3, $4)) \
+     AND ($6::uuid IS NULL OR bill_to = $6) AND ($7::text IS NULL OR purpose = $7) \
      ORDER BY dated DESC, invoice_id DESC LIMIT $5";
 
 /// The invoices, the latest first
@@ -91,11 +126,12 @@ pub(crate) async fn invoices(
 
     let (day, id) = query.after.map(Cursor::into_key).map(|(Day(day), id)| (day, id)).unzip();
     let tenant = asked.caller.tenant.uuid();
+    let purpose = query.purpose.map(Purpose::word);
     let of = |error| of_postgres(&error);
     let statement = reading.client.prepare_cached(PAGE).await.map_err(of)?;
     let rows = reading
         .client
-        .query(&statement, &[&tenant, &query.open, &day, &id, &query.limit.and_one()])
+        .query(&statement, &[&tenant, &query.open, &day, &id, &query.limit.and_one(), &query.bill_to, &purpose])
         .await
         .map_err(of)?;
     let mut invoices = rows.iter().map(InvoiceLine::of).collect::<Result<Vec<_>, _>>().map_err(of)?;
@@ -109,25 +145,40 @@ impl InvoiceLine {
     fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             invoice_id: row.try_get(0)?,
-            series: row.try_get(1)?,
-            number: row.try_get(2)?,
-            dated: row.try_get(3)?,
-            due_on: row.try_get(4)?,
-            currency: row.try_get(5)?,
-            total_minor: row.try_get(6)?,
-            tax_minor: row.try_get(7)?,
-            open_minor: row.try_get(8)?,
+            bill_to: row.try_get(1)?,
+            purpose: row.try_get(2)?,
+            series: row.try_get(3)?,
+            number: row.try_get(4)?,
+            dated: row.try_get(5)?,
+            due_on: row.try_get(6)?,
+            currency: row.try_get(7)?,
+            total_minor: row.try_get(8)?,
+            tax_minor: row.try_get(9)?,
+            open_minor: row.try_get(10)?,
         })
     }
 }
 
 impl Tabular for InvoiceLine {
-    const COLUMNS: &'static [&'static str] =
-        &["invoice_id", "series", "number", "dated", "due_on", "currency", "total", "tax", "open"];
+    const COLUMNS: &'static [&'static str] = &[
+        "invoice_id",
+        "bill_to",
+        "purpose",
+        "series",
+        "number",
+        "dated",
+        "due_on",
+        "currency",
+        "total",
+        "tax",
+        "open",
+    ];
 
     fn cells(&self) -> Vec<Cell> {
         vec![
             Cell::plain(self.invoice_id),
+            Cell::plain(self.bill_to),
+            Cell::plain(&self.purpose),
             Cell::text(self.series.as_deref()),
             Cell::maybe(self.number),
             Cell::plain(self.dated),
