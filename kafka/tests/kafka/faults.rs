@@ -24,7 +24,9 @@ async fn a_relay_killed_in_the_middle_is_followed_by_the_next_without_loss_or_re
     options.batches_in_flight = 2;
     options.lease = Duration::from_secs(1);
     options.checkpoint_every = Duration::from_millis(1);
-    let mut reader = world.reader();
+    // A reader that has no history to repair from shows that the relay leaves nothing out.
+    let empty = World::with(world.kafka.clone()).await;
+    let mut reader = empty.reader();
     for life in 0..3 {
         world.append(100, 5).await;
         let relay = world.relay_with(options.clone());
@@ -72,6 +74,27 @@ async fn a_relay_that_does_not_know_it_was_replaced_does_no_harm() {
     successor.shutdown().await;
     reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
     assert_eq!((world.relay_row("epoch").await, world.relay_row("position").await), (2, 3_000));
+}
+
+#[tokio::test]
+async fn a_relay_that_was_replaced_writes_no_checkpoint_before_it_has_the_lease_again() {
+    let Some(world) = World::open().await else { return };
+    let mut options = world.relay_options();
+    options.lease = Duration::from_secs(1);
+    let relay = world.relay_with(options);
+    world.append(5, 2).await;
+    world.reader().read_to(10).await;
+    // Somebody else takes over, for a second.
+    world.tamper("epoch = 7, holder = NULL, lease_until = clock_timestamp() + interval '1 s'").await;
+    world.append(5, 2).await;
+    within("the checkpoint", async {
+        while world.relay_row("position").await < 20 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(world.relay_row("epoch").await > 7, "the checkpoint was written under a lease that was lost");
+    relay.shutdown().await;
 }
 
 #[tokio::test]
@@ -171,7 +194,9 @@ async fn a_broker_killed_while_events_flow_costs_nothing_but_time() {
     .expect("starting does not panic");
     let world = World::on(&broker.brokers()).await;
     let relay = world.relay();
-    let mut reader = world.reader();
+    // A reader that has no history to repair from shows that nothing is lost that the broker had acknowledged.
+    let empty = World::with(world.kafka.clone()).await;
+    let mut reader = empty.reader();
     world.append(50, 20).await;
     reader.read_events(100).await;
     let broker = tokio::task::spawn_blocking(move || {
