@@ -173,9 +173,6 @@ async fn register(api: &mut Api, name: &str) -> anyhow::Result<()> {
 }
 
 async fn pay_place(api: &mut Api, name: &str) -> anyhow::Result<()> {
-    if standing_of(api, name).await?.as_deref() == Some("confirmed") {
-        return Ok(());
-    }
     let invoice = open_invoice(api, id("member", name), "event_fee").await?;
     pay(api, id("member", name), &invoice, &format!("story/fee/{}", id("registration", name))).await?;
     standing(api, name, "confirmed").await
@@ -218,19 +215,11 @@ async fn pay(api: &mut Api, payer: Uuid, invoice: &Value, key: &str) -> anyhow::
 
 async fn standing(api: &Api, name: &str, wanted: &str) -> anyhow::Result<()> {
     let registration = id("registration", name).to_string();
+    // Told again, the story finds everything further on than it was then.
+    let good = [wanted, "confirmed", "checked_in", "cancelled"];
     api.wait_for(wanted, &format!("/v1/events/{}/roster", conference()), |data| {
         let line = data.as_array()?.iter().find(|line| line["registration_id"] == registration.as_str())?;
-        // Told again, the story finds everything further on than it was then.
-        let further = line["standing"] == "confirmed" || line["standing"] == "checked_in";
-        (line["standing"] == wanted || further).then_some(())
+        good.contains(&line["standing"].as_str()?).then_some(())
     })
     .await
-}
-
-async fn standing_of(api: &Api, name: &str) -> anyhow::Result<Option<String>> {
-    let registration = id("registration", name).to_string();
-    let roster = api.read(&format!("/v1/events/{}/roster", conference())).await?;
-    let lines = roster["data"].as_array().cloned().unwrap_or_default();
-    let line = lines.iter().find(|line| line["registration_id"] == registration.as_str());
-    Ok(line.and_then(|line| line["standing"].as_str()).map(str::to_owned))
 }
