@@ -71,3 +71,175 @@ impl EventRoster {
         lapsed.iter().map(expired).chain(self.offers(self.queue(), room, reason, now)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event_roster::{OpenRegistration, Registration, RosterPolicy, testing::*},
+        testing::given,
+    };
+
+    fn cancel(n: u128) -> CancelRegistration {
+        CancelRegistration { registration_id: id(n), refund_override: None, reason: None, now: at(60) }
+    }
+    fn sweep(minutes: i64) -> ExpireDue {
+        ExpireDue { now: at(minutes) }
+    }
+    fn keeps(cancellation_fee: CancellationFee) -> RosterPolicy {
+        RosterPolicy { cancellation_fee, ..RosterPolicy::default() }
+    }
+    fn refunds(policy: RosterPolicy, refund: i64) {
+        given::<EventRoster>([opened_by(9, policy), held(1), paid(1, 7)]).when(cancel(1)).then([cancelled(
+            1,
+            refund,
+            Some(7),
+        )]);
+    }
+    fn given_back(n: u128) -> RosterEvent {
+        offered(n, PromotionReason::PlaceGivenBack, 60)
+    }
+
+    #[test]
+    fn a_place_given_back_is_offered_at_once() {
+        given::<EventRoster>([opened(1), placed(1), waiting(2), waiting(3)])
+            .when(cancel(1))
+            .then([cancelled(1, 0, None), given_back(2)]);
+    }
+
+    #[test]
+    fn the_order_is_priority_then_time_then_arrival() {
+        let urgent = Registration { priority: 5, ..wish(4) };
+        let same_time = RosterEvent::RegistrationWaitlisted { registration: wish(9), at: at(2) };
+        let history = [opened(4), RosterEvent::PlaceConfirmed { registration: group(1, 4) }];
+        given::<EventRoster>(history.into_iter().chain([waiting(3), same_time, waiting(2), waits(urgent)]))
+            .when(cancel(1))
+            .then([cancelled(1, 0, None), given_back(4), given_back(9), given_back(2), given_back(3)]);
+    }
+
+    #[test]
+    fn who_gives_up_waiting_makes_way() {
+        given::<EventRoster>([opened(3), placed(1), waits(group(2, 3)), waiting(3)])
+            .when(cancel(2))
+            .then([cancelled(2, 0, None), given_back(3)]);
+        given::<EventRoster>([opened(1), placed(1), waiting(2)]).when(cancel(2)).then([cancelled(2, 0, None)]);
+    }
+
+    #[test]
+    fn a_group_that_is_next_keeps_free_places_for_itself() {
+        given::<EventRoster>([opened(3), placed(1), placed(2), placed(3), waits(group(4, 2)), waiting(5)])
+            .when(cancel(1))
+            .then([cancelled(1, 0, None)]);
+    }
+
+    #[test]
+    fn a_group_too_large_is_passed_over_when_the_event_says_so() {
+        let policy = RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
+        let history = [opened_by(3, policy), placed(1), placed(2), placed(3), waits(group(4, 2)), waiting(5)];
+        given::<EventRoster>(history).when(cancel(1)).then([cancelled(1, 0, None), passed(4), given_back(5)]);
+    }
+
+    #[test]
+    fn a_group_is_not_passed_over_in_favour_of_nobody() {
+        let policy = RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
+        let history = [opened_by(3, policy), placed(1), placed(2), placed(3), waits(group(4, 2))];
+        given::<EventRoster>(history).when(cancel(1)).then([cancelled(1, 0, None)]);
+    }
+
+    #[test]
+    fn nothing_is_offered_after_registration_closes() {
+        given::<EventRoster>([opened(1), placed(1), waiting(2), closed()])
+            .when(cancel(1))
+            .then([cancelled(1, 0, None)]);
+        let closing =
+            opened_as(OpenRegistration { closes_at: Some(at(60)), ..open_with(1, 2, RosterPolicy::default()) });
+        given::<EventRoster>([closing, placed(1), waiting(2)]).when(cancel(1)).then([cancelled(1, 0, None)]);
+    }
+
+    #[test]
+    fn what_was_paid_is_refunded_less_the_fee() {
+        refunds(keeps(CancellationFee::None), 10_000);
+        refunds(keeps(CancellationFee::Fixed { amount: usd(1_500) }), 8_500);
+        refunds(keeps(CancellationFee::Fixed { amount: usd(20_000) }), 0);
+        refunds(keeps(CancellationFee::Percent { percent: 33 }), 6_700);
+    }
+
+    #[test]
+    fn after_the_last_day_nothing_is_refunded() {
+        refunds(RosterPolicy { refundable_until: Some(at(60)), ..RosterPolicy::default() }, 10_000);
+        refunds(RosterPolicy { refundable_until: Some(at(59)), ..RosterPolicy::default() }, 0);
+    }
+
+    #[test]
+    fn another_refund_needs_a_reason_and_stays_within_what_was_paid() {
+        let history = || [opened(9), held(1), paid(1, 7)];
+        let refund = |minor, reason| CancelRegistration { refund_override: Some(usd(minor)), reason, ..cancel(1) };
+        given::<EventRoster>(history()).when(refund(9_999, Some(reason()))).then([
+            RosterEvent::RegistrationCancelled {
+                registration_id: id(1),
+                refund: usd(9_999),
+                payment_id: Some(payment(7)),
+                reason: Some(reason()),
+            },
+        ]);
+        given::<EventRoster>(history()).when(refund(1, None)).then_refused(RosterRefusal::ReasonMissing);
+        for minor in [-1, 10_001] {
+            given::<EventRoster>(history())
+                .when(refund(minor, Some(reason())))
+                .then_refused(RosterRefusal::RefundTooLarge { paid: usd(10_000) });
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_not_given_back() {
+        let refused = [
+            ("CheckedIn", RosterRefusal::AlreadyCheckedIn),
+            ("NoShow", RosterRefusal::RegistrationEnded),
+            ("Declined", RosterRefusal::RegistrationEnded),
+            ("Expired", RosterRefusal::RegistrationEnded),
+        ];
+        expect(cancel(1), &refused, &["Cancelled"]);
+        given::<EventRoster>([opened(9)]).when(cancel(1)).then_refused(RosterRefusal::RegistrationUnknown);
+    }
+
+    #[test]
+    fn everything_due_lapses_and_its_places_are_offered() {
+        let lapsed = |n| offered(n, PromotionReason::PlaceLapsed, 32);
+        given::<EventRoster>([opened(3), held(1), held(2), held(3), waiting(4), waiting(5), waiting(6)])
+            .when(sweep(32))
+            .then([expired(1), expired(2), lapsed(4), lapsed(5)]);
+    }
+
+    #[test]
+    fn unpaid_registrations_and_unanswered_offers_lapse_too() {
+        let offer = offered(2, PromotionReason::CapacityRaised, 0);
+        given::<EventRoster>([opened(9), held(1), awaits_payment(1), waiting(2), offer])
+            .when(sweep(14 * 24 * 60))
+            .then([expired(2), expired(1)]);
+    }
+
+    #[test]
+    fn before_anything_is_due_nothing_lapses() {
+        given::<EventRoster>([opened(9), held(1), placed(2)]).when(sweep(30)).then_nothing();
+        given::<EventRoster>([]).when(sweep(30)).then_nothing();
+    }
+
+    #[test]
+    fn room_left_while_registration_was_closed_is_offered() {
+        given::<EventRoster>([opened(1), placed(1), waiting(2), closed(), cancelled(1, 0, None), opened(1)])
+            .when(sweep(60))
+            .then([offered(2, PromotionReason::RoomLeft, 60)]);
+    }
+
+    #[test]
+    fn the_roster_knows_what_is_due_next() {
+        let mut roster = EventRoster::default();
+        assert_eq!(roster.next_due(), None);
+        for event in [opened(9), held(2), held(1), placed(3)] {
+            cqrs_es::Aggregate::apply(&mut roster, event);
+        }
+        assert_eq!(roster.next_due(), Some(at(31)));
+        cqrs_es::Aggregate::apply(&mut roster, paid(1, 1));
+        assert_eq!(roster.next_due(), Some(at(32)));
+    }
+}

@@ -49,6 +49,8 @@ pub struct MembershipFacts {
     pub cancelled_on: Option<NaiveDate>,
     /// The day the member died. No event of a membership says so: who reads the member's events sets it.
     pub deceased_on: Option<NaiveDate>,
+    /// The day another system's record of it was taken, where it was imported.
+    pub taken_as_of: Option<NaiveDate>,
     /// The stretches of membership, in the order they were bought.
     pub spells: Vec<Spell>,
     /// The statuses set by hand, in order.
@@ -67,6 +69,7 @@ impl MembershipFacts {
             MembershipEvent::MembershipImported { joined_on, plan, term, as_of, overridden, .. } => {
                 let mut imported = Self::joined(*joined_on, plan.terms.grace);
                 imported.activate(*term, *joined_on);
+                imported.taken_as_of = Some(*as_of);
                 // Since when it was set is not known; that it held on the day of the copy is.
                 imported.overrides.extend(overridden.iter().map(|set| StatusOverride {
                     status: set.status,
@@ -125,6 +128,7 @@ impl MembershipFacts {
             activated_on: None,
             cancelled_on: None,
             deceased_on: None,
+            taken_as_of: None,
             spells: vec![],
             overrides: vec![],
             grace,

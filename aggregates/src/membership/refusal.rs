@@ -25,9 +25,6 @@ pub enum MembershipRefusal {
     /// The term would end beyond the calendar.
     #[error(transparent)]
     TermTooLong(#[from] BeyondCalendar),
-    /// A term ends before it starts, or before the day of joining.
-    #[error("a term cannot end before it starts")]
-    TermEndsBeforeStart,
     /// Somebody has to agree first.
     #[error("the application is not approved yet")]
     ApprovalOutstanding,

@@ -27,10 +27,10 @@ impl Membership {
         if plan.plan_id != record.plan.plan_id {
             return Err(MembershipRefusal::PlanDiffers);
         }
-        let next = next_term(record, facts, &plan, terms, &rules, today)?;
-        if next.fee.is_zero() && payment_id.is_none() && record.renewed_free_on == Some(today) {
+        if payment_id.is_none() && record.renewed_free_on == Some(today) && record.plan == plan {
             return Ok(vec![]);
         }
+        let next = next_term(record, facts, &plan, terms, &rules, today)?;
         check_window(record, today)?;
         if payment_id.is_some() || next.fee.is_zero() {
             return Ok(vec![renewed(next, plan, terms, payment_id, today)]);

@@ -77,8 +77,8 @@ pub struct Boundary {
     pub days: i32,
 }
 
-/// "This status holds from … to …", both days included. A side that is not given, or whose anchor the
-/// membership does not have, is open.
+/// "This status holds from … to …", both days included. A side that is not given is open, and so is the last
+/// day where the membership has no such date; what begins on a date it does not have never holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusRule {
     /// The status.

@@ -34,6 +34,7 @@ impl MembershipFacts {
     ///     activated_on: Some(day("2026-01-03")),
     ///     cancelled_on: None,
     ///     deceased_on: None,
+    ///     taken_as_of: None,
     ///     spells: vec![Spell {
     ///         start: day("2026-01-01"),
     ///         end: Some(day("2026-12-31")),
@@ -62,7 +63,7 @@ impl MembershipFacts {
         if date < self.joined_on {
             return None;
         }
-        Some(if since(self.deceased_on) {
+        Some(if since(self.deceased_from()) {
             MembershipStatus::Deceased
         } else if since(self.cancelled_on) {
             MembershipStatus::Cancelled
@@ -73,8 +74,8 @@ impl MembershipFacts {
         } else {
             let spell = self.spell_on(date);
             let holds = |rule: &&StatusRule| {
-                let (from, to) = self.window(rule, spell);
-                from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
+                self.window(rule, spell)
+                    .is_some_and(|(from, to)| from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to))
             };
             rules.0.iter().find(holds).map_or(MembershipStatus::Expired, |rule| rule.status)
         })
@@ -102,7 +103,7 @@ impl MembershipFacts {
     fn turning_points(&self, rules: &StatusRules) -> BTreeSet<NaiveDate> {
         let after = |last: Option<NaiveDate>| last.and_then(|last| last.succ_opt());
         let mut days = BTreeSet::from([self.joined_on]);
-        days.extend([self.activated_on, self.cancelled_on, self.deceased_on].into_iter().flatten());
+        days.extend([self.activated_on, self.cancelled_on, self.deceased_from()].into_iter().flatten());
         for set in &self.overrides {
             days.insert(set.from);
             days.extend(after(set.until));
@@ -111,19 +112,30 @@ impl MembershipFacts {
         days.extend(self.spells.iter().map(|spell| spell.start));
         for spell in if spells.is_empty() { vec![None] } else { spells } {
             for rule in &rules.0 {
-                let (from, to) = self.window(rule, spell);
+                let (from, to) = self.window(rule, spell).unwrap_or_default();
                 days.extend(from.into_iter().chain(after(to)));
             }
         }
         days
     }
 
-    /// The days a rule holds, both included; open where nothing is said or the membership has no such date.
-    fn window(&self, rule: &StatusRule, spell: Option<&Spell>) -> (Option<NaiveDate>, Option<NaiveDate>) {
-        let date = |boundary: &Option<Boundary>| {
-            boundary.and_then(|boundary| self.anchor(boundary.anchor, spell).map(|day| boundary.moved(day)))
+    /// The days a rule holds, both included; a side is open where nothing is said, and the last where the
+    /// membership has no such date. What begins on a date the membership does not have never holds: a
+    /// membership for life has no grace.
+    fn window(&self, rule: &StatusRule, spell: Option<&Spell>) -> Option<(Option<NaiveDate>, Option<NaiveDate>)> {
+        let date = |boundary: Boundary| self.anchor(boundary.anchor, spell).map(|day| boundary.moved(day));
+        let from = match rule.from {
+            Some(boundary) => Some(date(boundary)?),
+            None => None,
         };
-        (date(&rule.from), date(&rule.to))
+        Some((from, rule.to.and_then(date)))
+    }
+
+    /// The day from which the member's death counts. What another system said of its own record until the day
+    /// it was taken stands.
+    fn deceased_from(&self) -> Option<NaiveDate> {
+        let after_the_copy = self.taken_as_of.and_then(|day| day.succ_opt());
+        self.deceased_on.map(|died| after_the_copy.map_or(died, |day| died.max(day)))
     }
 
     fn anchor(&self, anchor: Anchor, spell: Option<&Spell>) -> Option<NaiveDate> {
@@ -155,6 +167,7 @@ mod tests {
             activated_on: Some(spells[0].start),
             cancelled_on: None,
             deceased_on: None,
+            taken_as_of: None,
             spells,
             overrides: vec![],
             grace: GracePeriod::Months(1),
@@ -246,5 +259,23 @@ mod tests {
         let ages = Boundary { anchor: Anchor::Join, months: i32::MAX, days: i32::MAX };
         let rules = StatusRules(vec![StatusRule { status: New, from: None, to: Some(ages) }]);
         assert_eq!(year().timeline(&rules).len(), 1);
+    }
+
+    #[test]
+    fn a_death_counts_from_the_day_after_another_system_was_copied() {
+        let copied =
+            MembershipFacts { deceased_on: Some(day("2026-05-01")), taken_as_of: Some(day("2026-06-30")), ..year() };
+        assert_eq!(status(&copied, "2026-06-30"), Current);
+        assert_eq!(status(&copied, "2026-07-01"), Deceased);
+    }
+
+    #[test]
+    fn a_membership_for_life_has_no_grace() {
+        let life = MembershipFacts {
+            joined_on: day("2026-01-01"),
+            ..facts(vec![Spell { end: None, ..spell("2027-01-01", "2027-12-31") }])
+        };
+        assert_eq!(status(&life, "2026-06-01"), Expired);
+        assert_eq!(status(&life, "2027-06-01"), Current);
     }
 }
