@@ -1,5 +1,7 @@
 //! The routes.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{FromRef, State},
@@ -7,6 +9,7 @@ use axum::{
     routing::post,
 };
 use guildhall_web::{Caller, TokenKeys};
+use tokio::sync::Semaphore;
 use utoipa::openapi::{HttpMethod, path::PathItem};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -19,12 +22,14 @@ pub struct CommandApiOptions {
     pub body_bytes: usize,
     /// How many lines of one bulk request are worked on at once.
     pub bulk_window: usize,
+    /// How many bulk requests are worked on at once.
+    pub bulk_requests: usize,
 }
 
 impl Default for CommandApiOptions {
-    /// 128 KiB, 256 lines.
+    /// 128 KiB, 256 lines, 64 bulk requests.
     fn default() -> Self {
-        Self { body_bytes: 128 * 1024, bulk_window: 256 }
+        Self { body_bytes: 128 * 1024, bulk_window: 256, bulk_requests: 64 }
     }
 }
 
@@ -39,16 +44,24 @@ pub struct CommandApi {
     pub options: CommandApiOptions,
 }
 
-impl FromRef<CommandApi> for TokenKeys {
-    fn from_ref(api: &CommandApi) -> Self {
-        api.keys.clone()
+/// What handlers find.
+#[derive(Clone)]
+pub(crate) struct Routed {
+    pub(crate) api: CommandApi,
+    pub(crate) bulk_places: Arc<Semaphore>,
+}
+
+impl FromRef<Routed> for TokenKeys {
+    fn from_ref(routed: &Routed) -> Self {
+        routed.api.keys.clone()
     }
 }
 
 /// All routes of the write side. Whose data a command is about stands in the token and nowhere else, so no
 /// route has a way to name another association.
 pub fn router(api: CommandApi) -> OpenApiRouter {
-    routes().with_state(api)
+    let bulk_places = Arc::new(Semaphore::new(api.options.bulk_requests));
+    routes().with_state(Routed { api, bulk_places })
 }
 
 /// What the routes are, for people and for programs.
@@ -56,7 +69,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<CommandApi> {
+fn routes() -> OpenApiRouter<Routed> {
     let mut router = OpenApiRouter::new().routes((
         Vec::new(),
         openapi::paths("/v1/commands", PathItem::new(HttpMethod::Post, openapi::bulk())),
@@ -64,8 +77,8 @@ fn routes() -> OpenApiRouter<CommandApi> {
     ));
     for command in COMMANDS.values() {
         let path = format!("/v1/commands/{}", command.name);
-        let handler = move |State(api): State<CommandApi>, caller: Caller, headers: HeaderMap, body: Body| {
-            single(command, api, caller, headers, body)
+        let handler = move |State(routed): State<Routed>, caller: Caller, headers: HeaderMap, body: Body| {
+            single(command, routed.api, caller, headers, body)
         };
         let schemas = (command.schemas)();
         let operation = openapi::operation(command, &schemas);

@@ -35,6 +35,11 @@ pub async fn scope<F: Future>(request: Request, future: F) -> F::Output {
     CURRENT.scope(request, future).await
 }
 
+/// Does something as a part of a request, as [`scope`] does.
+pub fn scope_sync<R>(request: Request, work: impl FnOnce() -> R) -> R {
+    CURRENT.sync_scope(request, work)
+}
+
 impl Request {
     /// The names a request's headers give it.
     pub fn of(headers: &HeaderMap) -> Self {

@@ -1,6 +1,6 @@
 //! The bulk path over HTTP.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -9,24 +9,34 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use guildhall_web::{Caller, Problem, Role, json, request};
+use guildhall_web::{Caller, Problem, Role, json, problem::kind, request};
 
 use super::{lines, run};
-use crate::{CommandApi, registry::Sender};
+use crate::{api::Routed, registry::Sender};
+
+const MEDIA_TYPE: &str = "application/x-ndjson";
 
 /// Executes the lines of the body and answers with a line for each.
 pub(crate) async fn http(
-    State(api): State<CommandApi>,
+    State(Routed { api, bulk_places }): State<Routed>,
     caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     caller.require(&[Role::Api])?;
-    json::require_media_type(&headers, "application/x-ndjson")?;
+    json::require_media_type(&headers, MEDIA_TYPE)?;
+    let place = Arc::clone(&bulk_places).try_acquire_owned().map_err(|_| {
+        let detail = "Too many bulk requests are being worked on; come back shortly.";
+        Problem::new(kind::OVERLOADED, detail).retry_after(Duration::from_secs(5))
+    })?;
     let request = request::current().unwrap_or_default();
-    let sender = Sender::of(&caller, request);
+    let sender = Sender::of(&caller, request.clone());
     let lines = lines(body.into_data_stream(), api.options.body_bytes);
-    let outcomes = run(api.executor, sender, api.options.bulk_window, lines);
-    let answer = Body::from_stream(outcomes.map(|outcome| Ok::<_, Infallible>(outcome.to_line())));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], answer).into_response())
+    let outcomes = run(api.executor, sender, api.options.bulk_window, lines).map(move |outcome| {
+        // The answer is written long after the handler has returned; what it says still belongs to the request,
+        // and so does the place.
+        let _place = &place;
+        Ok::<_, Infallible>(request::scope_sync(request.clone(), || outcome.to_line()))
+    });
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], Body::from_stream(outcomes)).into_response())
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use guildhall_event_store::Receipt;
 use guildhall_web::Problem;
+use tracing::{Instrument, Span};
 
 use crate::{
     Executor,
@@ -45,10 +46,11 @@ pub fn run(
     lines: impl Stream<Item = Result<Bytes, Problem>>,
 ) -> impl Stream<Item = LineOutcome> {
     let mut order = Order::default();
+    let span = Span::current();
     lines
         .zip(futures::stream::iter(1..))
         .filter(|(line, _)| std::future::ready(!is_blank(line)))
-        .map(move |(line, number)| work(&executor, &sender, &mut order, line, number))
+        .map(move |(line, number)| work(&executor, &sender, &mut order, line, number).instrument(span.clone()))
         .buffered(window.max(1))
 }
 

@@ -90,7 +90,7 @@ impl<A: Decide> Drive<'_, A> {
 
     async fn append(&mut self, round: Round<A>) -> Result<(), Trouble> {
         let several = round.len() > 1;
-        let Round { base, decided, refused, events } = round;
+        let Round { base, decided, refused, events, .. } = round;
         let unit = Unit {
             tenant: self.lane.tenant,
             stream: self.lane.stream.clone(),
@@ -105,7 +105,7 @@ impl<A: Decide> Drive<'_, A> {
                 self.current = true;
                 Ok(())
             }
-            Ok(UnitOutcome::Conflict { .. }) => self.catch_up_after_conflict().await,
+            Ok(UnitOutcome::Conflict { actual }) => self.catch_up_after_conflict(base, actual).await,
             Ok(UnitOutcome::Duplicate(recorded)) => self.answer_recorded(recorded).await,
             Ok(UnitOutcome::ClaimTaken { command_id, kind }) => {
                 self.lane.state.lock().await.ahead = None;
@@ -150,13 +150,18 @@ impl<A: Decide> Drive<'_, A> {
         }
     }
 
-    async fn catch_up_after_conflict(&mut self) -> Result<(), Trouble> {
+    async fn catch_up_after_conflict(&mut self, base: u64, actual: u64) -> Result<(), Trouble> {
         metrics::counter!("command_conflicts_total").increment(1);
         self.conflicts += 1;
         if self.conflicts > self.options.conflict_attempts {
             return Err(ExecuteError::Contended);
         }
         let mut state = self.lane.state.lock().await;
+        if actual < base {
+            // The database has less than it once had: it was restored, or a failover lost its tail.
+            tracing::error!(stream = %self.lane.stream, base, actual, "history is shorter than it was");
+            state.forget();
+        }
         state.ahead = None;
         state.catch_up(self.store, self.lane).await?;
         self.current = true;

@@ -39,6 +39,8 @@ pub struct ExecutorOptions {
     pub unit_commands: usize,
     /// After how many events no further command is taken into a unit.
     pub unit_events: usize,
+    /// After how many bytes of events no further command is taken into a unit.
+    pub unit_bytes: usize,
     /// How often a stream is decided anew because another node was faster.
     pub conflict_attempts: u32,
 }
@@ -50,6 +52,7 @@ impl Default for ExecutorOptions {
             waiting_per_stream: 10_000,
             unit_commands: 256,
             unit_events: 384,
+            unit_bytes: 512 * 1024,
             conflict_attempts: 10,
         }
     }

@@ -22,6 +22,8 @@ pub(super) struct Round<A: Decide> {
     pub(super) refused: Vec<Option<ExecuteError<A::Error>>>,
     /// All events, in order.
     pub(super) events: Vec<A::Event>,
+    /// How many bytes they are, written.
+    bytes: usize,
 }
 
 impl<A: Decide> Round<A> {
@@ -36,6 +38,7 @@ impl<A: Decide> Round<A> {
             decided: Vec::with_capacity(most),
             refused: Vec::with_capacity(most),
             events: Vec::new(),
+            bytes: 0,
         };
         // Taken out while it is worked on: should a decision panic, nobody finds it half way.
         let mut ahead = state.ahead.take();
@@ -43,7 +46,7 @@ impl<A: Decide> Round<A> {
             ahead = Some(state.known.state.clone());
         }
         for command in waiting.iter().take(most) {
-            if round.events.len() >= options.unit_events {
+            if round.events.len() >= options.unit_events || round.bytes >= options.unit_bytes {
                 break;
             }
             let decision = round.decide_one(ahead.as_ref().unwrap_or(&state.known.state), command);
@@ -70,12 +73,14 @@ impl<A: Decide> Round<A> {
             return Err(ExecuteError::VersionMismatch { actual: version });
         }
         let events = state.decide(waiting.command.clone()).map_err(ExecuteError::Refused)?;
-        let stored = events.iter().map(stored).collect::<Result<_, _>>();
+        let stored: Result<Vec<_>, _> = events.iter().map(stored).collect();
+        let stored = stored.map_err(|error| ExecuteError::Failed(error.to_string().into()))?;
+        self.bytes += waiting.metadata.len() + stored.iter().map(|event| event.payload.len()).sum::<usize>();
         self.decided.push(DecidedCommand {
             command_id: waiting.command_id,
             request_hash: waiting.request_hash,
             metadata: waiting.metadata.clone(),
-            events: stored.map_err(|error| ExecuteError::Failed(error.to_string().into()))?,
+            events: stored,
             claims: waiting.claims.clone(),
         });
         Ok(events)

@@ -63,7 +63,6 @@ impl Refusal for MembershipRefusal {
             | Self::NoTermRunning => Kind::refused(word),
             Self::TermsOutOfRange { .. }
             | Self::TermTooLong(_)
-            | Self::TermEndsBeforeStart
             | Self::OverrideInThePast
             | Self::Money(_) => Kind::invalid(word),
         }

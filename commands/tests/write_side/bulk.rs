@@ -46,7 +46,7 @@ async fn every_line_has_its_outcome_in_its_place() {
 8 413 too-large
 9 201 receipt
 "#);
-    insta::assert_snapshot!(outcomes[2], @r#"{"idempotency_key":"b","line":3,"problem":{"detail":"The body is JSON, but not what this path reads: see `errors`.","errors":[{"detail":"unknown variant `robot`, expected one of `person`, `organization`, `household`","pointer":"/kind"}],"status":422,"title":"The body is not what this path reads","type":"urn:guildhall:problem:invalid-body"},"status":422}"#);
+    insta::assert_snapshot!(outcomes[2], @r#"{"idempotency_key":"b","line":3,"problem":{"detail":"The body is JSON, but not what this path reads: see `errors`.","errors":[{"detail":"unknown variant `robot`, expected one of `person`, `organization`, `household`","pointer":"/kind"}],"instance":"urn:uuid:00000000-0000-0000-0000-000000000063","status":422,"title":"The body is not what this path reads","type":"urn:guildhall:problem:invalid-body"},"status":422}"#);
 }
 
 #[tokio::test]

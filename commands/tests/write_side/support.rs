@@ -142,6 +142,7 @@ impl WriteSide {
         let request = Request::post("/v1/commands")
             .header("authorization", format!("Bearer {}", self.token("founders", &[Role::Api])))
             .header("content-type", "application/x-ndjson")
+            .header("x-request-id", Uuid::from_u128(99).to_string())
             .body(Body::from(lines.join("\n")));
         let response = self.router.clone().oneshot(request.expect("the request is well formed")).await;
         let response = response.expect("a router always answers");
