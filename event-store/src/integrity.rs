@@ -71,3 +71,28 @@ impl RecordedEvent {
         .leaf_hash()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hash was computed from the description above by another program, in another language.
+    #[test]
+    fn the_hash_of_an_event_is_what_the_description_says() {
+        let stream = StreamId::new("member", Uuid::from_u128(2));
+        let envelope = Envelope {
+            tenant: TenantId::new(Uuid::from_u128(1)),
+            stream: &stream,
+            version: 3,
+            event_id: Uuid::from_u128(4),
+            type_name: "MemberRegistered",
+            schema_version: 5,
+            metadata: br#"{"command":"RegisterMember"}"#,
+            payload: r#"{"type":"MemberRegistered","name":"é"}"#.as_bytes(),
+            command_id: Uuid::from_u128(6),
+            recorded_at: DateTime::from_timestamp_micros(1_800_000_000_123_456).expect("a time"),
+        };
+        let hash: Vec<String> = envelope.leaf_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash.concat(), "0e4b75950aa0d5053e54c45cd4014e94ebda8f6e35776b52c8628b541b21b950");
+    }
+}

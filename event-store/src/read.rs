@@ -22,7 +22,7 @@ use crate::{
 
 /// The highest position.
 pub(crate) async fn head(client: &Client) -> Result<u64, StoreError> {
-    let row = client.query_opt("SELECT position FROM es.event ORDER BY position DESC LIMIT 1", &[]).await?;
+    let row = client.query_typed_opt("SELECT position FROM es.event ORDER BY position DESC LIMIT 1", &[]).await?;
     Ok(row.map(|row| natural(&row, 0)).transpose()?.unwrap_or(0))
 }
 

@@ -176,7 +176,8 @@ impl EventStore {
         verify::run(&self.inner.pool, options, progress).await
     }
 
-    /// Takes nothing in any more, appends what waits, and ends the tasks behind this store.
+    /// Takes nothing in any more, appends what waits, and ends the tasks behind this store. Nothing can be read through
+    /// it afterwards either, nor through its clones: call it when everybody else has finished.
     pub async fn shutdown(&self) {
         self.inner.writer.close();
         self.inner.stop.cancel();

@@ -128,7 +128,8 @@ async fn page(client: &Client, tenant: Option<TenantId>, position: u64) -> Resul
     let rows = client
         .query_typed(
             "SELECT e.position, e.tenant_id, coalesce(s.category, ''), coalesce(s.id, e.event_id), e.version, e.event_id,
-                    e.type, e.schema_version, e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at,
+                    e.type, e.schema_version, CASE WHEN mine THEN e.payload END,
+                    CASE WHEN mine THEN e.metadata END, e.command_id, e.leaf_hash, e.recorded_at,
                     s.tenant_id IS NOT DISTINCT FROM e.tenant_id AND s.first_position <= e.position,
                     e.version = 1 OR before.position IS NOT NULL,
                     l.position IS NOT NULL,

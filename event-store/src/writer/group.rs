@@ -1,5 +1,7 @@
 //! A batch as the arguments of `es.append`, and its rows as outcomes.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::{
     Row,
@@ -52,6 +54,11 @@ impl Group {
     /// Cuts the later half off. The events of both halves stay as they are, also their time.
     pub(super) fn split_off_half(&mut self) -> Self {
         Self { units: self.units.split_off(self.units.len() / 2), recorded_at: self.recorded_at }
+    }
+
+    /// How long the oldest of them has been waiting.
+    pub(super) fn age(&self) -> Duration {
+        self.units.iter().map(|waiting| waiting.since.elapsed()).max().unwrap_or_default()
     }
 
     pub(super) fn events(&self) -> usize {

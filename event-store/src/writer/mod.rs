@@ -32,6 +32,10 @@ use session::{AHEAD, Session, Unsettled};
 /// Batches under way on the connection.
 const IN_FLIGHT: usize = 2;
 
+/// How long a unit waits for a database that does not answer. Then everybody who waits is told, and the next unit is
+/// the next attempt.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+
 /// Bytes that may wait, in batches.
 const QUEUED_BATCHES: usize = 64;
 
@@ -66,7 +70,7 @@ impl Writer {
             tasks: tasks.clone(),
             stamp: Stamp { clock, last: DateTime::default() },
             unsettled: VecDeque::new(),
-            patience: patience(),
+            pauses: pauses(),
         };
         tasks.spawn(appending.run());
         Self { queue, batch }
@@ -123,15 +127,15 @@ struct Appending {
     stamp: Stamp,
     /// What was taken from the queue and not answered, oldest first; it goes before anything that waits.
     unsettled: VecDeque<Group>,
-    patience: ExponentialBackoff,
+    pauses: ExponentialBackoff,
 }
 
-/// How long a lost connection is tried to be replaced, some ten seconds in all, before everybody who waits is told.
-fn patience() -> ExponentialBackoff {
+/// The pauses between attempts to replace a lost connection.
+fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(10))
         .with_max_delay(Duration::from_secs(1))
-        .with_max_times(16)
+        .without_max_times()
         .with_jitter()
         .build()
 }
@@ -140,12 +144,11 @@ impl Appending {
     /// Appends until the queue is closed and empty.
     async fn run(mut self) {
         while let Err(lost) = self.serve().await {
-            match self.patience.next() {
-                Some(pause) => {
-                    tracing::warn!(reason = %lost, "the writer connects again");
-                    tokio::time::sleep(pause).await;
-                }
-                None => self.give_up(&lost),
+            if self.unsettled.iter().any(|group| group.age() > GIVE_UP_AFTER) {
+                self.give_up(&lost);
+            } else if let Some(pause) = self.pauses.next() {
+                tracing::warn!(reason = %lost, "the writer connects again");
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -173,7 +176,7 @@ impl Appending {
                         unsettled.iter_mut().flat_map(|group| &mut group.units).for_each(|unit| unit.sent_before = true);
                         return Err(reason);
                     }
-                    self.patience = patience();
+                    self.pauses = pauses();
                     if self.head.known() + AHEAD / 2 > room {
                         room = session.make_room().await.map_err(|error| error.to_string())?;
                     }
@@ -187,7 +190,7 @@ impl Appending {
         Ok(())
     }
 
-    /// Tells everybody that it did not work out. The next unit is the next attempt.
+    /// Tells everybody that it did not work out.
     fn give_up(&mut self, reason: &str) {
         tracing::error!(reason, "the writer gives up on what waits");
         let sent = self.unsettled.drain(..).flat_map(|group| group.units);
@@ -195,7 +198,7 @@ impl Appending {
             let may_be_stored = waiting.sent_before;
             waiting.answer(Err(StoreError::Unavailable { reason: reason.to_owned(), may_be_stored }));
         }
-        self.patience = patience();
+        self.pauses = pauses();
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) type Answer = Result<UnitOutcome, StoreError>;
 pub(super) struct Waiting {
     pub(super) unit: Unit,
     pub(super) size: Size,
-    since: Instant,
+    pub(super) since: Instant,
     /// It was sent before and the answer was lost, so it may be stored already.
     pub(super) sent_before: bool,
     answer: oneshot::Sender<Answer>,
@@ -216,5 +216,104 @@ impl Independent {
         }
         self.0.extend(touched);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Claim, DecidedCommand};
+
+    const LIMITS: Limits =
+        Limits { units: 100, units_of_tenant: 50, bytes: 1_000, batch: Size { rows: 10, bytes: 100 } };
+
+    fn unit(tenant: u128, stream: u128) -> Unit {
+        let command = DecidedCommand {
+            command_id: Uuid::now_v7(),
+            request_hash: [0; 32],
+            metadata: Vec::new().into(),
+            events: Vec::new(),
+            claims: Vec::new(),
+        };
+        Unit {
+            tenant: TenantId::new(Uuid::from_u128(tenant)),
+            stream: StreamId::new("counter", Uuid::from_u128(stream)),
+            expected_version: 0,
+            commands: vec![command],
+        }
+    }
+
+    fn push(queue: &Queue, unit: Unit, rows: usize, bytes: usize) -> Result<(), StoreError> {
+        queue.push(Waiting::new(unit, Size { rows, bytes }).0)
+    }
+
+    /// The streams of the next batch.
+    async fn next(queue: &Queue) -> Vec<u128> {
+        let batch = queue.next().await.expect("the queue is open");
+        batch.iter().map(|waiting| waiting.unit.stream.id.as_u128()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_bulk_import_delays_another_association_by_one_round() {
+        let queue = Queue::new(LIMITS);
+        for stream in 0..40 {
+            push(&queue, unit(1, stream), 1, 1).unwrap();
+        }
+        push(&queue, unit(2, 100), 1, 1).unwrap();
+        push(&queue, unit(3, 200), 1, 1).unwrap();
+        assert_eq!(next(&queue).await, [0, 100, 200, 1, 2, 3, 4, 5, 6, 7]);
+        push(&queue, unit(2, 101), 1, 1).unwrap();
+        assert_eq!(next(&queue).await[..3], [8, 101, 9]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_before_the_unit_that_does_not_fit() {
+        let queue = Queue::new(LIMITS);
+        for (stream, rows, bytes) in [(0, 9, 1), (1, 2, 1), (2, 1, 99), (3, 1, 2), (4, 10, 100)] {
+            push(&queue, unit(1, stream), rows, bytes).unwrap();
+        }
+        let batches = [next(&queue).await, next(&queue).await, next(&queue).await, next(&queue).await];
+        assert_eq!(batches, [vec![0], vec![1, 2], vec![3], vec![4]]);
+    }
+
+    #[tokio::test]
+    async fn units_that_touch_the_same_thing_go_into_different_batches_in_their_order() {
+        let queue = Queue::new(LIMITS);
+        let claim = Claim { kind: "email", value_hmac: Some([1; 32]) };
+        let (mut first, mut same_claim) = (unit(1, 10), unit(1, 11));
+        first.commands[0].claims.push(claim.clone());
+        same_claim.commands[0].claims.push(claim.clone());
+        let mut same_command = unit(1, 12);
+        same_command.commands[0].command_id = same_claim.commands[0].command_id;
+        let mut elsewhere = unit(2, 10);
+        elsewhere.commands[0].claims.push(claim);
+        for unit in [first, same_claim, same_command, unit(1, 12), unit(1, 13), elsewhere] {
+            push(&queue, unit, 1, 1).unwrap();
+        }
+        let batches = [next(&queue).await, next(&queue).await, next(&queue).await, next(&queue).await];
+        assert_eq!(batches, [vec![10, 10], vec![11], vec![12], vec![12, 13]]);
+    }
+
+    #[tokio::test]
+    async fn too_many_units_or_bytes_are_refused_until_some_were_taken() {
+        let queue = Queue::new(LIMITS);
+        for stream in 0..50 {
+            push(&queue, unit(1, stream), 1, 1).unwrap();
+        }
+        assert!(matches!(push(&queue, unit(1, 50), 1, 1), Err(StoreError::Overloaded { .. })));
+        assert!(matches!(push(&queue, unit(2, 0), 1, 951), Err(StoreError::Overloaded { .. })));
+        next(&queue).await;
+        push(&queue, unit(1, 50), 1, 1).unwrap();
+        push(&queue, unit(2, 0), 1, 951).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_gives_out_what_it_holds_and_then_ends() {
+        let queue = Queue::new(LIMITS);
+        push(&queue, unit(1, 0), 1, 1).unwrap();
+        queue.close();
+        assert!(push(&queue, unit(1, 1), 1, 1).is_err());
+        assert_eq!(next(&queue).await, [0]);
+        assert!(queue.next().await.is_none());
     }
 }

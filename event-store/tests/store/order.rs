@@ -11,7 +11,7 @@ use std::{
 use guildhall_event_store::{EventStore, StoreOptions};
 use tokio::task::JoinSet;
 
-use crate::support::{another_node, event, open_store, receipts, stream, tenant, unit};
+use crate::support::{PATIENCE, another_node, event, open_store, receipts, stream, tenant, unit};
 
 const WRITERS: u64 = 6;
 const UNITS: u64 = 60;
@@ -68,7 +68,8 @@ async fn tail(store: &EventStore, until: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     let mut position = 0;
     while position < until {
-        store.wait_past(position, Duration::from_secs(30)).await.expect("history is there");
+        let reached = store.wait_past(position, PATIENCE).await.expect("history is there");
+        assert!(reached > position, "nothing was appended for {PATIENCE:?}");
         for event in store.read_after(position, 50).await.expect("there is no hole") {
             assert_ne!(&*event.type_name, "Never", "what was rolled back is not seen");
             assert_eq!(event.computed_leaf_hash(), event.leaf_hash);
