@@ -273,6 +273,7 @@ mod tests {
     fn a_membership_for_life_has_no_grace() {
         let life = MembershipFacts {
             joined_on: day("2026-01-01"),
+            activated_on: Some(day("2026-01-01")),
             ..facts(vec![Spell { end: None, ..spell("2027-01-01", "2027-12-31") }])
         };
         assert_eq!(status(&life, "2026-06-01"), Expired);
