@@ -152,11 +152,6 @@ pub(crate) struct One<T> {
 }
 
 impl Answer {
-    /// The shape that was chosen.
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
     /// Answers with one thing.
     pub(crate) fn one<T: Serialize>(self, data: T) -> Result<Response, Early> {
         self.json(&One { position: self.mark.position, data })
@@ -196,9 +191,12 @@ impl Answer {
         }
     }
 
-    /// Answers with text in the shape that was chosen.
-    pub(crate) fn text(self, body: impl Into<Body>) -> Response {
-        self.with(StatusCode::OK, body)
+    /// Answers with a file, whose name ends as given.
+    pub(crate) fn file(self, body: Body, extension: &str) -> Response {
+        let mut response = self.with(StatusCode::OK, body);
+        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}.{extension}\"", self.mark.source));
+        response.headers_mut().extend(disposition.ok().map(|name| (header::CONTENT_DISPOSITION, name)));
+        response
     }
 
     fn json(&self, value: &impl Serialize) -> Result<Response, Early> {

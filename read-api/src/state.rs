@@ -100,10 +100,14 @@ impl ReadState {
         }
     }
 
+    /// What the association says of itself.
+    pub(crate) async fn association(&self, tenant: TenantId) -> Result<Association, Problem> {
+        Ok(self.store.load(tenant, tenant.uuid()).await.map_err(problems::of_load)?.state)
+    }
+
     /// The date in the association's own zone. One that is not founded yet has no members whose status it could
     /// decide.
     pub(crate) async fn today(&self, tenant: TenantId) -> Result<NaiveDate, Problem> {
-        let association = self.store.load::<Association>(tenant, tenant.uuid()).await.map_err(problems::of_load)?;
-        Ok(self.store.clock().today(association.state.time_zone().unwrap_or(Tz::UTC)))
+        Ok(self.store.clock().today(self.association(tenant).await?.time_zone().unwrap_or(Tz::UTC)))
     }
 }

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use guildhall_projections::reporting::Reporting;
 use guildhall_web::{Position, Query, Role};
 use serde::{Deserialize, Serialize};
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -100,11 +100,13 @@ pub(crate) struct InvoiceLine {
 }
 
 /// The analysts' view of the same name: what they count is what is listed here.
-const PAGE: &str = "SELECT invoice_id, bill_to, purpose, series, number, dated, due_on, currency, total_minor, tax_minor, open_minor \
-     FROM reporting.invoices \
-     WHERE tenant_id = $1 AND (NOT $2 OR (open_minor > 0 AND number IS NOT NULL)) AND ($3::date IS NULL OR (dated, invoice_id) < ($3, $4)) \
-     AND ($6::uuid IS NULL OR bill_to = $6) AND ($7::text IS NULL OR purpose = $7) \
-     ORDER BY dated DESC, invoice_id DESC LIMIT $5";
+const PAGE: &str = "\
+    SELECT invoice_id, bill_to, purpose, series, number, dated, due_on, currency, total_minor, tax_minor, open_minor \
+    FROM reporting.invoices \
+    WHERE tenant_id = $1 AND (NOT $2 OR (open_minor > 0 AND number IS NOT NULL)) \
+      AND ($3::uuid IS NULL OR bill_to = $3) AND ($4::text IS NULL OR purpose = $4) \
+      AND ($5::date IS NULL OR (dated, invoice_id) < ($5, $6)) \
+    ORDER BY dated DESC, invoice_id DESC LIMIT $7";
 
 /// The invoices, the latest first
 #[utoipa::path(
@@ -129,11 +131,9 @@ pub(crate) async fn invoices(
     let purpose = query.purpose.map(Purpose::word);
     let of = |error| of_postgres(&error);
     let statement = reading.client.prepare_cached(PAGE).await.map_err(of)?;
-    let rows = reading
-        .client
-        .query(&statement, &[&tenant, &query.open, &day, &id, &query.limit.and_one(), &query.bill_to, &purpose])
-        .await
-        .map_err(of)?;
+    let values: &[&(dyn ToSql + Sync)] =
+        &[&tenant, &query.open, &query.bill_to, &purpose, &day, &id, &query.limit.and_one()];
+    let rows = reading.client.query(&statement, values).await.map_err(of)?;
     let mut invoices = rows.iter().map(InvoiceLine::of).collect::<Result<Vec<_>, _>>().map_err(of)?;
     let more = invoices.len() > query.limit.rows();
     invoices.truncate(query.limit.rows());

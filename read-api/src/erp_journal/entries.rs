@@ -2,15 +2,18 @@
 
 use axum::{extract::State, response::Response};
 use chrono::NaiveDate;
+use deadpool_postgres::Object;
+use guildhall_erp_sync as erp_sync;
 use guildhall_projections::erp_journal::{self, Account, ErpJournal, JournalEntry, JournalLine};
-use guildhall_web::{Position, Query, Role};
+use guildhall_web::{Position, Problem, Query, Role, problem::kind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::export::{self, Span};
 use crate::{
     ReadState,
-    answer::{Asked, Early, Page},
+    answer::{Answer, Asked, Early, Page},
     cursor::{self, Cursor},
     format::Format,
     parameters::{Day, Limit},
@@ -31,12 +34,14 @@ pub(crate) struct JournalQuery {
     #[param(value_type = Option<String>)]
     after: Option<Cursor<(Day, Uuid)>>,
     /// How many entries at most.
-    #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
+    limit: Option<Limit>,
     /// A consistency token: wait until this is in the answer.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
+    /// The shape of the answer; by `Accept` where not given. All but `json` give every entry, without pages.
+    #[param(inline)]
+    format: Option<Format>,
 }
 
 /// An entry of the books. Its lines balance.
@@ -79,15 +84,30 @@ pub(crate) struct BookedLine {
     credit_minor: i64,
 }
 
+/// What the journal can be had as.
+const OFFERS: &[Format] = &[Format::Json, Format::Csv, Format::Hledger, Format::Beancount];
+
 /// The entries of the books, by date
 ///
-/// The accounts are those of the association's mapping as it is now.
+/// As JSON page by page, or all of them as a table or as a journal for `hledger` or `beancount`. The accounts are
+/// those of the association's mapping as it is now.
 #[utoipa::path(
     get,
     path = "/v1/journal",
     tag = super::TAG,
     params(JournalQuery),
-    responses((status = OK, body = Page<BookedEntry>), AnyRead),
+    responses(
+        (
+            status = OK,
+            content(
+                (Page<BookedEntry> = "application/json"),
+                (String = "text/csv"),
+                (String = "text/x-hledger"),
+                (String = "text/x-beancount"),
+            )
+        ),
+        AnyRead,
+    ),
 )]
 pub(crate) async fn journal(
     State(read): State<ReadState>,
@@ -95,19 +115,37 @@ pub(crate) async fn journal(
     Query(query): Query<JournalQuery>,
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
-    let format = asked.shape(None, &[Format::Json])?;
+    let format = asked.shape(query.format, OFFERS)?;
+    let file = match format {
+        Format::Json => None,
+        Format::Csv => Some(erp_sync::Format::Csv),
+        Format::Hledger => Some(erp_sync::Format::Hledger),
+        Format::Beancount => Some(erp_sync::Format::Beancount),
+    };
+    let tenant = asked.caller.tenant;
     let reading = read.reading::<ErpJournal>(query.at_least).await?;
-    let answer = asked.answer(format, reading.mark, ())?;
+    let answer = asked.answer(format, reading.mark, super::mapping(&reading.client, tenant).await?)?;
 
-    let (from, to) = (query.from.unwrap_or(Day::FIRST).0, query.to.unwrap_or(Day::LAST).0);
+    let span = Span { tenant, from: query.from.unwrap_or(Day::FIRST).0, to: query.to.unwrap_or(Day::LAST).0 };
+    let Some(file) = file else { return page(&reading.client, answer, span, query).await };
+    if query.after.is_some() || query.limit.is_some() {
+        let detail = "`after` and `limit` are for JSON; a file holds every entry between `from` and `to`.";
+        return Err(Problem::new(kind::INVALID_QUERY, detail).into());
+    }
+    drop(reading);
+    let association = read.association(tenant).await?;
+    let name = association.name().unwrap_or(&asked.caller.association);
+    Ok(answer.file(export::body(read.pool, span, file, name)?, file.extension()))
+}
+
+async fn page(client: &Object, answer: Answer, span: Span, query: JournalQuery) -> Result<Response, Early> {
+    let limit = query.limit.unwrap_or_default();
     let after = query.after.map(Cursor::into_key).map(|(Day(dated), entry)| (dated, entry));
-    let limit = query.limit.rows();
-    let mut entries =
-        erp_journal::entries(&reading.client, asked.caller.tenant, from, to, after, query.limit.and_one())
-            .await
-            .map_err(|error| super::of_journal(&error))?;
-    let more = entries.len() > limit;
-    entries.truncate(limit);
+    let mut entries = erp_journal::entries(client, span.tenant, span.from, span.to, after, limit.and_one())
+        .await
+        .map_err(|error| super::of_journal(&error))?;
+    let more = entries.len() > limit.rows();
+    entries.truncate(limit.rows());
     let next = entries.last().filter(|_| more).map(|last| cursor::behind(&(Day(last.dated), last.entry_id)));
     answer.page(entries.into_iter().map(BookedEntry::from).collect(), next)
 }

@@ -41,13 +41,13 @@ pub(crate) fn congress() -> AssociationEventId {
     AssociationEventId::new(Uuid::from_u128(0xE7E4))
 }
 pub(crate) fn invoice() -> InvoiceId {
-    InvoiceId::new(Uuid::from_u128(0x14701CE))
+    InvoiceId::new(Uuid::from_u128(0x1C0E))
 }
 pub(crate) fn payment() -> PaymentId {
     PaymentId::new(Uuid::from_u128(0xBA1D))
 }
 pub(crate) fn series() -> Uuid {
-    Uuid::from_u128(0x5E41E5)
+    Uuid::from_u128(0x5E41)
 }
 fn registration(number: u128) -> RegistrationId {
     RegistrationId::new(Uuid::from_u128(0x4E60 + number))
@@ -60,18 +60,18 @@ fn euros(minor: i64) -> Money {
     Money::new(minor, Currency::EUR)
 }
 
-/// Tells the whole story of an association. `word` stands in every text of it.
-pub(crate) async fn tell(world: &World, tenant: TenantId, slug: &str, word: &str) {
-    found(world, tenant, slug, word).await;
-    register_members(world, tenant, word).await;
-    sell_a_membership(world, tenant, word).await;
-    hold_a_congress(world, tenant, word).await;
-    bill(world, tenant, word).await;
+/// Tells the whole story of an association. `mark` stands in every text of it.
+pub(crate) async fn tell(world: &World, tenant: TenantId, slug: &str, mark: &str) {
+    found(world, tenant, slug, mark).await;
+    register_members(world, tenant, mark).await;
+    sell_a_membership(world, tenant, mark).await;
+    hold_a_congress(world, tenant, mark).await;
+    bill(world, tenant, mark).await;
 }
 
-async fn found(world: &World, tenant: TenantId, slug: &str, word: &str) {
+async fn found(world: &World, tenant: TenantId, slug: &str, mark: &str) {
     let founded = AssociationRecord::AssociationFounded {
-        name: format!("{word} association"),
+        name: format!("{mark} association"),
         slug: slug.into(),
         time_zone: Tz::Europe__Vienna,
         currency: Currency::EUR,
@@ -80,24 +80,24 @@ async fn found(world: &World, tenant: TenantId, slug: &str, word: &str) {
 }
 
 /// Ada, who shows herself and her telephone number, and Grace, who is not listed.
-async fn register_members(world: &World, tenant: TenantId, word: &str) {
+async fn register_members(world: &World, tenant: TenantId, mark: &str) {
     let listed = PrivacySwitches { show_phone: true, ..PrivacySwitches::default() };
     let unlisted = PrivacySwitches { show_in_directory: false, ..PrivacySwitches::default() };
     let member = async |id: MemberId, first: &str, number: &str, privacy: PrivacySwitches| {
         let name = PersonName {
-            display: format!("{first} {word}"),
+            display: format!("{first} {mark}"),
             first: Some(first.into()),
             middle: None,
-            last: Some(word.into()),
+            last: Some(mark.into()),
         };
         let address = PostalAddress {
-            lines: vec![format!("1 {word} street")],
+            lines: vec![format!("1 {mark} street")],
             city: Some("Málaga".into()),
             region: None,
             postal_code: None,
             country: Some("ES".into()),
         };
-        let email = EmailAddress(format!("{}@{}.example.org", first.to_lowercase(), word.to_lowercase()));
+        let email = EmailAddress(format!("{}@{}.example.org", first.to_lowercase(), mark.to_lowercase()));
         let contact = ContactDetails {
             email: Some(world.seal(tenant, id, email).await),
             phone: Some(world.seal(tenant, id, PhoneNumber("+34 1".into())).await),
@@ -108,7 +108,7 @@ async fn register_members(world: &World, tenant: TenantId, word: &str) {
             name: world.seal(tenant, id, name).await,
             contact,
             birth_date: None,
-            member_number: Some(format!("{word}-{number}")),
+            member_number: Some(format!("{mark}-{number}")),
             source: None,
         };
         let credential = MemberEvent::CredentialAdded { credential: "RN".into() };
@@ -119,9 +119,9 @@ async fn register_members(world: &World, tenant: TenantId, word: &str) {
     member(grace(), "Grace", "2", unlisted).await;
 }
 
-fn terms(word: &str) -> PlanTerms {
+fn terms(mark: &str) -> PlanTerms {
     PlanTerms {
-        name: format!("{word} standard"),
+        name: format!("{mark} standard"),
         fee: euros(12_000),
         duration_unit: DurationUnit::Year,
         duration_interval: 1,
@@ -135,10 +135,10 @@ fn terms(word: &str) -> PlanTerms {
     }
 }
 
-async fn sell_a_membership(world: &World, tenant: TenantId, word: &str) {
-    let created = PlanEvent::PlanCreated { code: "STD".into(), terms: terms(word), source: None };
+async fn sell_a_membership(world: &World, tenant: TenantId, mark: &str) {
+    let created = PlanEvent::PlanCreated { code: "STD".into(), terms: terms(mark), source: None };
     world.record(tenant, plan().uuid(), &[created]).await;
-    let sold = SoldPlan { plan_id: plan(), version: 1, terms: terms(word) };
+    let sold = SoldPlan { plan_id: plan(), version: 1, terms: terms(mark) };
     let applied = MembershipEvent::MembershipApplied {
         member_id: ada(),
         plan: sold,
@@ -153,10 +153,10 @@ async fn sell_a_membership(world: &World, tenant: TenantId, word: &str) {
 }
 
 /// A congress with one place: Ada has it, a guest and then Grace wait for it, the guest first.
-async fn hold_a_congress(world: &World, tenant: TenantId, word: &str) {
+async fn hold_a_congress(world: &World, tenant: TenantId, mark: &str) {
     let starts = day("2026-05-01").and_hms_opt(9, 0, 0).unwrap();
     let scheduled = AssociationEventRecord::EventScheduled {
-        details: EventDetails { title: format!("{word} congress"), summary: None, venue: None },
+        details: EventDetails { title: format!("{mark} congress"), summary: None, venue: None },
         schedule: Schedule { starts, ends: starts + TimeDelta::hours(8), time_zone: Tz::Europe__Vienna },
         source: None,
     };
@@ -170,7 +170,7 @@ async fn hold_a_congress(world: &World, tenant: TenantId, word: &str) {
         fee: euros(0),
         priority: 0,
     };
-    let name = PersonName { display: format!("Guest {word}"), first: None, middle: None, last: None };
+    let name = PersonName { display: format!("Guest {mark}"), first: None, middle: None, last: None };
     let visitor = Registrant::Guest { subject: guest(), name: world.seal(tenant, guest(), name).await, email: None };
     let at = world.clock.now();
     let events = [
@@ -193,9 +193,9 @@ async fn hold_a_congress(world: &World, tenant: TenantId, word: &str) {
 }
 
 /// Dues of 120.00, of which 50.00 are paid.
-async fn bill(world: &World, tenant: TenantId, word: &str) {
+async fn bill(world: &World, tenant: TenantId, mark: &str) {
     let line = InvoiceLine {
-        description: format!("{word} dues"),
+        description: format!("{mark} dues"),
         kind: RevenueKind::Dues,
         quantity: 1,
         unit_minor: 12_000,
@@ -213,7 +213,7 @@ async fn bill(world: &World, tenant: TenantId, word: &str) {
             dated: day("2025-11-01"),
             due_on: day("2025-11-15"),
         },
-        InvoiceEvent::InvoiceIssued { series: format!("{word}-2025"), number: 1 },
+        InvoiceEvent::InvoiceIssued { series: format!("{mark}-2025"), number: 1 },
         InvoiceEvent::PaymentApplied {
             payment_id: payment(),
             amount: euros(5_000),
@@ -222,11 +222,11 @@ async fn bill(world: &World, tenant: TenantId, word: &str) {
         },
     ];
     world.record(tenant, invoice().uuid(), &events).await;
-    let assigned = SeriesEvent::NumberAssigned { invoice_id: invoice(), series: format!("{word}-2025"), number: 1 };
+    let assigned = SeriesEvent::NumberAssigned { invoice_id: invoice(), series: format!("{mark}-2025"), number: 1 };
     world.record(tenant, series(), &[assigned]).await;
     let received = PaymentEvent::PaymentReceived {
         provider: "test".into(),
-        reference: format!("{word}-1"),
+        reference: format!("{mark}-1"),
         payer: Some(ada().into()),
         amount: euros(5_000),
         invoice_id: Some(invoice()),
