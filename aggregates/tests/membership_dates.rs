@@ -138,6 +138,7 @@ fn counts_as_current(start: NaiveDate, end: NaiveDate, today: NaiveDate) -> bool
         activated_on: Some(start),
         cancelled_on: None,
         deceased_on: None,
+        taken_as_of: None,
         spells: vec![Spell { start, end: Some(end), grace: GracePeriod::default() }],
         overrides: vec![forced],
         grace: GracePeriod::default(),

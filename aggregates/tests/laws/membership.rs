@@ -149,11 +149,11 @@ fn facts() -> impl Strategy<Value = MembershipFacts> {
     let grace = || select(vec![GracePeriod::Months(1), GracePeriod::Days(0), GracePeriod::Days(45)]);
     let spell = (day(), of(day()), grace()).prop_map(|(start, end, grace)| Spell { start, end, grace });
     let set = (status(), day(), of(day())).prop_map(|(status, from, until)| StatusOverride { status, from, until });
-    let dates = (day(), of(day()), of(day()), of(day()));
+    let dates = (day(), of(day()), of(day()), of(day()), of(day()));
     let (spells, overrides) = (proptest::collection::vec(spell, 0..4), proptest::collection::vec(set, 0..3));
     (dates, spells, overrides, grace()).prop_map(|(dates, spells, overrides, grace)| {
-        let (joined_on, activated_on, cancelled_on, deceased_on) = dates;
-        MembershipFacts { joined_on, activated_on, cancelled_on, deceased_on, spells, overrides, grace }
+        let (joined_on, activated_on, cancelled_on, deceased_on, taken_as_of) = dates;
+        MembershipFacts { joined_on, activated_on, cancelled_on, deceased_on, taken_as_of, spells, overrides, grace }
     })
 }
 
