@@ -104,8 +104,8 @@ CREATE OR REPLACE VIEW reporting.contributions WITH (security_invoker = true) AS
 SELECT tenant_id, payment_id, kind, standing, currency, amount_minor, happened_on FROM read.reporting_contribution;
 
 CREATE OR REPLACE VIEW reporting.invoices WITH (security_invoker = true) AS
-SELECT i.tenant_id, i.invoice_id, i.bill_to, i.purpose, i.series, i.number, i.dated, i.due_on, i.currency, i.total_minor, i.tax_minor,
-       i.credited_minor, i.total_minor + coalesce(sum(m.amount_minor), 0)::bigint AS open_minor
+SELECT i.tenant_id, i.invoice_id, i.bill_to, i.purpose, i.series, i.number, i.dated, i.due_on, i.currency,
+       i.total_minor, i.tax_minor, i.credited_minor, i.total_minor + coalesce(sum(m.amount_minor), 0)::bigint AS open_minor
   FROM read.reporting_invoice i
   LEFT JOIN read.reporting_invoice_movement m USING (tenant_id, invoice_id)
  GROUP BY i.tenant_id, i.invoice_id;

@@ -15,6 +15,8 @@ pub struct Claim {
     pub next_offset: i64,
     /// Events at or below this position are in the tables already.
     pub last_position: u64,
+    /// Everything the source has to give up to this position is in the tables; not below `last_position`.
+    pub reached: u64,
     /// The leaf hash of the last event folded; none before the first and after a rebuild.
     pub last_hash: Option<Vec<u8>>,
     pub(crate) owner_epoch: i64,
@@ -62,15 +64,16 @@ pub(crate) async fn claim<P: Projector>(tx: &Transaction<'_>, source: &str) -> R
         .query_one(
             "INSERT INTO read.checkpoint AS c (projection, source, last_position, reached) VALUES ($1, $2, $3, $3) \
              ON CONFLICT (projection, source) DO UPDATE SET owner_epoch = c.owner_epoch + 1 \
-             RETURNING next_offset, last_position, last_hash, owner_epoch",
+             RETURNING next_offset, last_position, greatest(reached, last_position), last_hash, owner_epoch",
             &[&P::NAME, &source, &baseline],
         )
         .await?;
     Ok(Claim {
         next_offset: row.get(0),
         last_position: row.get::<_, i64>(1).cast_unsigned(),
-        last_hash: row.get(2),
-        owner_epoch: row.get(3),
+        reached: row.get::<_, i64>(2).cast_unsigned(),
+        last_hash: row.get(3),
+        owner_epoch: row.get(4),
     })
 }
 

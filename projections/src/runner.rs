@@ -96,9 +96,21 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// True where the same may go well a moment later.
+    /// True where it may go well a moment later, from a new claim on.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Connect(_) | Self::Store(_))
+        match self {
+            Self::Fenced { .. } | Self::Connect(_) => true,
+            // Without a code the connection is at fault; with one of these, the schema, the privileges or the statement.
+            Self::Database(error) => error.code().is_none_or(|code| {
+                !matches!(code.code().get(..2), Some("0A" | "22" | "23" | "28" | "3D" | "3F" | "42"))
+            }),
+            Self::Store(error) => matches!(error, StoreError::Unavailable { .. } | StoreError::Overloaded { .. }),
+            Self::NotClaimed { .. }
+            | Self::OtherTransport { .. }
+            | Self::OtherVersion { .. }
+            | Self::HistoryDiffers { .. }
+            | Self::TooManyParked { .. } => false,
+        }
     }
 }
 
@@ -200,6 +212,7 @@ impl<P: Projector> Runner<P> {
         if let Some(claim) = self.claims.get_mut(source) {
             claim.last_position = last_position;
             claim.next_offset = next_offset;
+            claim.reached = claim.reached.max(reached);
         }
         let lag = last.map_or(chrono::TimeDelta::zero(), |(_, _, recorded_at)| self.store.clock().now() - recorded_at);
         measure::<P>(source, events, lag);
@@ -219,8 +232,7 @@ impl<P: Projector> Runner<P> {
                 stopped = self.follow(&mut pauses) => stopped,
             };
             let Err(error) = stopped else { continue };
-            let fenced = matches!(error, RunError::Fenced { .. });
-            if !fenced && !error.may_pass() {
+            if !error.may_pass() {
                 return Err(error);
             }
             tracing::warn!(projection = P::NAME, %error, "the projection starts again from its checkpoint");

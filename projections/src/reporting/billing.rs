@@ -84,8 +84,8 @@ impl Row for InvoiceRow {
 }
 impl KeyedRow<2> for InvoiceRow {
     const KEY: [&'static str; 2] = ["tenant_id", "invoice_id"];
-    const COLUMNS: &'static str = "tenant_id, invoice_id, bill_to, purpose, series, number, dated, due_on, currency, total_minor, \
-        tax_minor, credited_minor, lines";
+    const COLUMNS: &'static str = "tenant_id, invoice_id, bill_to, purpose, series, number, dated, due_on, currency, \
+        total_minor, tax_minor, credited_minor, lines";
     fn key(&self) -> [Uuid; 2] {
         [self.tenant_id, self.invoice_id]
     }
@@ -159,7 +159,7 @@ impl Billing {
                     tax_minor: tax.minor,
                     credited_minor: 0,
                     lines: Json(lines.clone()),
-                })
+                });
             }
             InvoiceEvent::InvoiceIssued { series, number } => {
                 self.invoices.change(key, |row| {

@@ -1,10 +1,11 @@
 use guildhall_projections::{
-    Directory, ErpJournal, Projector, RebuildError, RebuildOptions, Reporting, STORE, rebuild,
+    Directory, ErpJournal, Projector, RebuildError, RebuildOptions, Reporting, STORE, reached, rebuild,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     story,
-    support::{World, tenant},
+    support::{World, id, tenant, until},
 };
 
 const COMPARE: RebuildOptions = RebuildOptions { repair: false };
@@ -92,4 +93,26 @@ async fn a_repair_builds_a_read_model_that_never_ran() {
     assert!(repaired.iter().any(|row| row.contains("Ada Lovelace")));
     world.project::<Directory>().await;
     assert_eq!(world.dump(Directory::TABLES).await, repaired);
+}
+
+#[tokio::test]
+async fn a_running_projection_goes_on_after_a_repair_took_its_tables_over() {
+    let world = world().await;
+    let stop = CancellationToken::new();
+    let (mut runner, token) = (world.runner::<Reporting>(), stop.clone());
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(async move { runner.run_from_store(token).await });
+    let client = world.client().await;
+    let head = world.store.head().await.unwrap();
+    let is_at = async |position| reached(&client, Reporting::NAME).await.unwrap() >= position;
+    until("all is folded", || is_at(head)).await;
+    let report = rebuild::<Reporting>(&world.pool(), &world.store, REPAIR, |_, _| {}).await.unwrap();
+    assert!(report.equal() && report.repaired, "{report:?}");
+    world.record(tenant(1), id(12), &[story::plan_created("another")]).await;
+    until("the next event is folded", || is_at(head + 1)).await;
+    assert_eq!(world.count("SELECT count(*) FROM read.reporting_plan WHERE code = 'another'").await, 1);
+    let report = rebuild::<Reporting>(&world.pool(), &world.store, COMPARE, |_, _| {}).await.unwrap();
+    assert!(report.equal(), "compared with one that runs: {report:?}");
+    stop.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
 }
