@@ -141,7 +141,10 @@ pub struct TransferRegistration {
     pub registrant: Registrant,
 }
 
-/// Let everything lapse that is due, and offer what became free.
+/// Let lapse what is due, and offer what became free.
+///
+/// One command lets at most 150 registrations lapse and makes at most 150 offers. Whoever sends it sends it
+/// again, as another command, until nothing is recorded; it is the only command of which that is true.
 #[derive(Debug, Clone)]
 pub struct ExpireDue {
     /// Now.

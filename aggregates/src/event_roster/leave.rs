@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     CancelRegistration, CancellationFee, EventRoster, ExpireDue, PromotionReason, RosterEvent, RosterRefusal, Standing,
-    book::Entry, waitlist::Room,
+    book::Entry,
+    waitlist::{MOST_LAPSED, Room},
 };
 use crate::Money;
 
@@ -54,7 +55,8 @@ impl EventRoster {
         Ok(if rest.minor < 0 { nothing } else { rest })
     }
 
-    /// Lets everything lapse that is due. Also offers room that was left while registration was closed.
+    /// Lets lapse what is due, and offers what became free. Also offers room that was left: while
+    /// registration was closed, or by a decision that made as many offers as one may.
     pub(super) fn expire_due(&self, command: ExpireDue) -> Vec<RosterEvent> {
         let ExpireDue { now } = command;
         let lapsed: Vec<&Entry> = self
@@ -62,6 +64,7 @@ impl EventRoster {
             .due
             .iter()
             .take_while(|(due, _)| *due <= now)
+            .take(MOST_LAPSED)
             .filter_map(|(_, id)| self.book.entries.get(id))
             .collect();
         let room = lapsed.iter().fold(Room::of(&self.book), |room, entry| room.without(&self.book, entry));
@@ -74,9 +77,12 @@ impl EventRoster {
 
 #[cfg(test)]
 mod tests {
+    use cqrs_es::Aggregate;
+
     use super::*;
     use crate::{
-        event_roster::{OpenRegistration, Registration, RosterPolicy, testing::*},
+        Decide,
+        event_roster::{ChangeCapacity, OpenRegistration, Registration, RosterPolicy, testing::*},
         testing::given,
     };
 
@@ -232,14 +238,56 @@ mod tests {
     }
 
     #[test]
+    fn more_than_one_append_takes_lapse_and_are_offered_by_asking_again() {
+        let mut roster = EventRoster::default();
+        let held = (1..=400).map(held);
+        let waiting = (1_001..=1_400).map(waiting);
+        for event in [opened(400)].into_iter().chain(held).chain(waiting) {
+            roster.apply(event);
+        }
+        let mut recorded = vec![];
+        for _ in 0..3 {
+            let events = roster.decide(sweep(10_000).into()).unwrap();
+            recorded.push(events.len());
+            for event in events {
+                roster.apply(event);
+            }
+        }
+        assert_eq!(recorded, [300, 300, 200]);
+        assert_eq!(roster.decide(sweep(10_000).into()), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_decision_makes_only_so_many_offers_and_the_next_one_goes_on() {
+        let policy = RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
+        let groups = (1..=60).map(|n| waits(group(n, 300)));
+        let singles = (1_001..=1_200).map(waiting);
+        let mut roster = EventRoster::default();
+        for event in [opened_by(0, policy)].into_iter().chain(groups).chain(singles) {
+            roster.apply(event);
+        }
+        let larger = ChangeCapacity { pool: "hall".into(), size: Some(250), now: at(5_000) };
+        let mut offers = vec![];
+        for command in [larger.into(), sweep(5_000).into(), sweep(5_000).into()] {
+            let events = roster.decide(command).unwrap();
+            offers.push(events.iter().filter(|event| matches!(event, RosterEvent::PlaceOffered { .. })).count());
+            assert!(events.len() <= 300, "{} events in one append", events.len());
+            for event in events {
+                roster.apply(event);
+            }
+        }
+        assert_eq!(offers, [90, 90, 20]);
+    }
+
+    #[test]
     fn the_roster_knows_what_is_due_next() {
         let mut roster = EventRoster::default();
         assert_eq!(roster.next_due(), None);
         for event in [opened(9), held(2), held(1), placed(3)] {
-            cqrs_es::Aggregate::apply(&mut roster, event);
+            roster.apply(event);
         }
         assert_eq!(roster.next_due(), Some(at(31)));
-        cqrs_es::Aggregate::apply(&mut roster, paid(1, 1));
+        roster.apply(paid(1, 1));
         assert_eq!(roster.next_due(), Some(at(32)));
     }
 }

@@ -10,6 +10,14 @@ use super::{
 };
 use crate::ids::RegistrationId;
 
+/// Offers of one decision, so that what it records fits into one append. The next decision that looks for
+/// offers makes more; [`ExpireDue`](super::ExpireDue) does nothing else when nothing is due.
+const MOST_OFFERS: usize = 150;
+/// Groups that may be passed over on the way to one that fits; each is an event.
+const MOST_PASSED: usize = 100;
+/// Registrations that lapse in one decision.
+pub(super) const MOST_LAPSED: usize = 150;
+
 /// The free places of each pool while a decision is made. Negative where history is over capacity; `None`
 /// where there is no limit.
 pub(super) struct Room<'a> {
@@ -133,7 +141,7 @@ impl EventRoster {
         let mut events = vec![];
         let mut skipped: Vec<(&Registration, Vec<&String>)> = vec![];
         for next in queue {
-            if room.is_exhausted() {
+            if room.is_exhausted() || events.len() >= MOST_OFFERS || skipped.len() >= MOST_PASSED {
                 break;
             }
             let pools = self.book.pools_of(&next.ticket_type);
