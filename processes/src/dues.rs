@@ -1,4 +1,4 @@
-//! An application or a renewal that costs something is billed.
+//! An application or a renewal that costs something is billed, and taken back when nothing comes of it.
 
 use chrono::{Days, NaiveDate};
 use guildhall_aggregates::{
@@ -7,9 +7,13 @@ use guildhall_aggregates::{
     invoice::{DraftInvoice, Invoice, InvoiceLine, InvoicePurpose, RevenueKind, ServicePeriod},
     membership::{Membership, MembershipEvent, SoldPlan, first_term, renewed_end},
 };
-use guildhall_event_store::RecordedEvent;
+use guildhall_event_store::{MAX_PAGE, RecordedEvent};
+use uuid::Uuid;
 
-use crate::hands::{Hands, ProcessError, Reaction};
+use crate::{
+    account::Account,
+    hands::{Hands, ProcessError, Reaction},
+};
 
 const PROCESS: &str = "dues";
 /// Days until dues are to be paid.
@@ -32,15 +36,20 @@ pub(crate) async fn on_membership(hands: &Hands, cause: &RecordedEvent) -> Resul
             bill(hands, cause, &Dues { plan: &plan, fee, credit: 0, service, purpose, dated: on }).await
         }
         MembershipEvent::MembershipPlanChanged { plan, term, credit, fee, on } => {
+            take_back_pending(hands, cause, "The membership has another plan.").await?;
             let service = Some(ServicePeriod { from: term.start, to: term.end });
             let credit = credit.minor.min(fee.minor);
             bill(hands, cause, &Dues { plan: &plan, fee, credit, service, purpose: InvoicePurpose::Other, dated: on })
                 .await
         }
-        MembershipEvent::MembershipDeclined { .. }
-        | MembershipEvent::MembershipActivated { .. }
+        MembershipEvent::MembershipDeclined { .. } => {
+            take_back_pending(hands, cause, "The application was declined.").await
+        }
+        MembershipEvent::MembershipCancelled { .. } => {
+            take_back_pending(hands, cause, "The membership was cancelled.").await
+        }
+        MembershipEvent::MembershipActivated { .. }
         | MembershipEvent::MembershipRenewed { .. }
-        | MembershipEvent::MembershipCancelled { .. }
         | MembershipEvent::StatusOverridden { .. }
         | MembershipEvent::StatusOverrideCleared { .. }
         | MembershipEvent::MembershipStatusChanged { .. }
@@ -67,6 +76,40 @@ async fn bill_application(
 /// The span a renewal is expected to be for.
 fn renewal_period(plan: &SoldPlan, end: NaiveDate, terms: u32) -> Option<ServicePeriod> {
     Some(ServicePeriod { from: end.succ_opt()?, to: renewed_end(&plan.terms, end, terms).ok()? })
+}
+
+/// What was billed and never began is not owed: its invoice is taken back, and what was paid of it is paid back.
+async fn take_back_pending(hands: &Hands, cause: &RecordedEvent, reason: &str) -> Result<(), ProcessError> {
+    let mut pending = None;
+    for event in hands.store().read_stream(cause.tenant, &cause.stream, 0, MAX_PAGE).await? {
+        if event.version >= cause.version {
+            break;
+        }
+        match event.decode()? {
+            MembershipEvent::MembershipApplied { .. }
+            | MembershipEvent::MembershipApproved { .. }
+            | MembershipEvent::RenewalRequested { .. } => pending = Some(event.event_id),
+            MembershipEvent::MembershipActivated { .. }
+            | MembershipEvent::MembershipRenewed { .. }
+            | MembershipEvent::MembershipPlanChanged { .. } => pending = None,
+            MembershipEvent::MembershipDeclined { .. }
+            | MembershipEvent::MembershipCancelled { .. }
+            | MembershipEvent::StatusOverridden { .. }
+            | MembershipEvent::StatusOverrideCleared { .. }
+            | MembershipEvent::MembershipStatusChanged { .. }
+            | MembershipEvent::MembershipImported { .. } => {}
+        }
+    }
+    let Some(billed_for) = pending else { return Ok(()) };
+    match Account::read(hands, cause, invoice_for(billed_for)).await? {
+        Some(account) => account.take_back(hands, cause, account.paid(), reason).await,
+        None => Ok(()),
+    }
+}
+
+/// The invoice of an application, an approval or a renewal.
+fn invoice_for(event_id: Uuid) -> InvoiceId {
+    InvoiceId::new(derived(event_id, &["invoice"]))
 }
 
 struct Dues<'a> {
@@ -100,6 +143,6 @@ async fn bill(hands: &Hands, cause: &RecordedEvent, dues: &Dues<'_>) -> Result<(
         today: dues.dated,
         due_on: dues.dated.checked_add_days(DUES_TERM).unwrap_or(dues.dated),
     };
-    let id = InvoiceId::new(derived(cause.event_id, &["invoice"])).uuid();
+    let id = invoice_for(cause.event_id).uuid();
     hands.send::<Invoice>(Reaction { process: PROCESS, name: "DraftInvoice", cause, id, command }).await
 }

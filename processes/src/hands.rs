@@ -33,6 +33,7 @@ pub enum ProcessError {
     Again(String),
 }
 
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a reaction has in its hands: the write side, and the store for the clock and the vault.
@@ -70,30 +71,29 @@ impl Hands {
         &self,
         reaction: Reaction<'_, impl Into<A::Command>>,
     ) -> Result<(), ProcessError> {
-        let Reaction { process, name, cause, id, command } = reaction;
-        let command_id = derived(cause.event_id, &["process", process, name, &id.to_string()]);
-        let metadata = self.metadata(process, name, cause)?;
-        self.send_order::<A>(cause.tenant, id, command.into(), command_id, metadata).await
+        let about = reaction.id;
+        self.send_about::<A>(reaction, about).await
     }
 
-    /// What stands beside the events of a reaction.
-    #[expect(clippy::unused_self, reason = "what a reaction needs is in its hands")]
-    pub(crate) fn metadata(
+    /// The same for one of several commands that a cause has for one thing; `about` tells them apart.
+    pub(crate) async fn send_about<A: Decide>(
         &self,
-        process: &'static str,
-        name: &'static str,
-        cause: &RecordedEvent,
-    ) -> Result<Metadata, ProcessError> {
-        Ok(Metadata {
+        reaction: Reaction<'_, impl Into<A::Command>>,
+        about: Uuid,
+    ) -> Result<(), ProcessError> {
+        let Reaction { process, name, cause, id, command } = reaction;
+        let command_id = derived(cause.event_id, &["process", process, name, &about.to_string()]);
+        let metadata = Metadata {
             command: name.to_owned(),
             actor: Actor::Process(process.to_owned()),
             correlation_id: cause.parsed_metadata()?.correlation_id,
             causation_id: Some(cause.event_id),
             traceparent: None,
-        })
+        };
+        self.send_order::<A>(cause.tenant, id, command.into(), command_id, metadata).await.map(|_| ())
     }
 
-    /// Sends a command under an id of its own.
+    /// Sends a command under an id of its own. Says whether anything was recorded.
     pub(crate) async fn send_order<A: Decide>(
         &self,
         tenant: TenantId,
@@ -101,8 +101,8 @@ impl Hands {
         command: A::Command,
         command_id: Uuid,
         metadata: Metadata,
-    ) -> Result<(), ProcessError> {
-        let mut pause = Duration::from_millis(5);
+    ) -> Result<bool, ProcessError> {
+        let mut pause = SHORTEST_PAUSE;
         loop {
             let order = Order::<A> {
                 tenant,
@@ -114,11 +114,13 @@ impl Hands {
                 claims: vec![],
                 expected_version: None,
             };
-            let Err(error) = self.executor.execute(order).await else { return Ok(()) };
+            let error = match self.executor.execute(order).await {
+                Ok(receipt) => return Ok(!receipt.events.is_empty()),
+                Err(error) => error,
+            };
             if !passes(&error) {
-                metrics::counter!("process_refusals_total", "command" => metadata.command.clone()).increment(1);
-                tracing::warn!(command = metadata.command, stream = %id, %error, "a process's command was refused");
-                return Ok(());
+                note_refusal(&error, id, &metadata.command);
+                return Ok(false);
             }
             tracing::debug!(command = metadata.command, %error, "a process's command is sent again");
             tokio::time::sleep(pause).await;
@@ -166,5 +168,16 @@ fn passes<E>(error: &ExecuteError<E>) -> bool {
         | ExecuteError::VersionMismatch { .. }
         | ExecuteError::TooLarge(_)
         | ExecuteError::Failed(_) => false,
+    }
+}
+
+/// A refusal is news to whoever looks after the association; what history will never take is a defect of ours.
+fn note_refusal<E: std::fmt::Display>(error: &ExecuteError<E>, id: Uuid, command: &str) {
+    metrics::counter!("process_refusals_total", "command" => command.to_owned()).increment(1);
+    match error {
+        ExecuteError::TooLarge(_) | ExecuteError::Failed(_) | ExecuteError::KeyReused => {
+            tracing::error!(command, stream = %id, %error, "a process's command cannot be recorded");
+        }
+        _ => tracing::warn!(command, stream = %id, %error, "a process's command was refused"),
     }
 }

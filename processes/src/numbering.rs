@@ -1,6 +1,6 @@
 //! A drafted invoice gets the next number of its series, and is issued with it.
 
-use chrono::Datelike;
+use chrono::{Datelike, NaiveDate};
 use guildhall_aggregates::{
     StoredEvent, TenantId,
     ids::{InvoiceId, derived},
@@ -21,14 +21,24 @@ fn series_id(tenant: TenantId, series: &str) -> Uuid {
 
 pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(), ProcessError> {
     let InvoiceEvent::InvoiceDrafted { dated, .. } = cause.decode()? else { return Ok(()) };
-    let series = dated.year().to_string();
-    let id = series_id(cause.tenant, &series);
-    let command = AssignNumber { series, invoice_id: InvoiceId::new(cause.stream.id) };
-    hands.send::<InvoiceSeries>(Reaction { process: PROCESS, name: "AssignNumber", cause, id, command }).await
+    issue(hands, cause, InvoiceId::new(cause.stream.id), dated).await
 }
 
-pub(crate) async fn on_series(hands: &Hands, cause: &RecordedEvent) -> Result<(), ProcessError> {
-    let SeriesEvent::NumberAssigned { series, invoice_id, number } = cause.decode()?;
+/// Issues a drafted invoice under the next number of its year. One that has its number keeps it, so whoever cannot
+/// wait for the invoice to be issued may ask for it.
+pub(crate) async fn issue(
+    hands: &Hands,
+    cause: &RecordedEvent,
+    invoice_id: InvoiceId,
+    dated: NaiveDate,
+) -> Result<(), ProcessError> {
+    let series = dated.year().to_string();
+    let id = series_id(cause.tenant, &series);
+    let command = AssignNumber { series: series.clone(), invoice_id };
+    let reaction = Reaction { process: PROCESS, name: "AssignNumber", cause, id, command };
+    hands.send_about::<InvoiceSeries>(reaction, invoice_id.uuid()).await?;
+    let number = hands.look(cause, id, |series: &InvoiceSeries| series.number_of(invoice_id)).await?;
+    let Some(number) = number else { return Ok(()) };
     let command = IssueInvoice { series, number };
     let id = invoice_id.uuid();
     hands.send::<Invoice>(Reaction { process: PROCESS, name: "IssueInvoice", cause, id, command }).await

@@ -2,12 +2,12 @@
 
 use guildhall_aggregates::{
     StoredEvent, association_event::AssociationEventRecord, event_roster::RosterEvent, invoice::InvoiceEvent,
-    invoice_series::SeriesEvent, member::MemberEvent, membership::MembershipEvent, payment::PaymentEvent,
+    member::MemberEvent, membership::MembershipEvent, payment::PaymentEvent,
 };
 use guildhall_event_store::RecordedEvent;
 
 use crate::{
-    dues, erasure,
+    cancelled_events, dues, erasure,
     hands::{Hands, ProcessError},
     numbering, registration_fees, settlement,
 };
@@ -17,13 +17,15 @@ pub(crate) async fn react(hands: &Hands, event: &RecordedEvent) -> Result<(), Pr
     match &*event.stream.category {
         MemberEvent::CATEGORY => erasure::on_member(hands, event).await,
         MembershipEvent::CATEGORY => dues::on_membership(hands, event).await,
-        AssociationEventRecord::CATEGORY => registration_fees::on_association_event(hands, event).await,
-        RosterEvent::CATEGORY => registration_fees::on_roster(hands, event).await,
+        AssociationEventRecord::CATEGORY => cancelled_events::on_association_event(hands, event).await,
+        RosterEvent::CATEGORY => {
+            registration_fees::on_roster(hands, event).await?;
+            cancelled_events::on_roster(hands, event).await
+        }
         InvoiceEvent::CATEGORY => {
             numbering::on_invoice(hands, event).await?;
             settlement::on_invoice(hands, event).await
         }
-        SeriesEvent::CATEGORY => numbering::on_series(hands, event).await,
         PaymentEvent::CATEGORY => settlement::on_payment(hands, event).await,
         _ => Ok(()),
     }

@@ -3,16 +3,17 @@
 use chrono::{Days, NaiveDate};
 use guildhall_aggregates::{
     Money,
-    association_event::{AssociationEvent, AssociationEventRecord},
-    event_roster::{AwaitPayment, CancelRegistration, CloseRegistration, EventRoster, Registration, RosterEvent},
-    ids::{AssociationEventId, CreditNoteId, InvoiceId, PaymentId, RefundId, RegistrationId, derived},
-    invoice::{CreditInvoice, DraftInvoice, Invoice, InvoiceLine, InvoicePurpose, RevenueKind, ServicePeriod},
-    payment::{Payment, RefundPayment},
-    personal::{Clear, FreeText},
+    association_event::AssociationEvent,
+    event_roster::{AwaitPayment, EventRoster, RosterEvent, Standing},
+    ids::{AssociationEventId, InvoiceId, PaymentId, RegistrationId, derived},
+    invoice::{DraftInvoice, Invoice, InvoiceLine, InvoicePurpose, RevenueKind, ServicePeriod},
 };
 use guildhall_event_store::RecordedEvent;
 
-use crate::hands::{Hands, ProcessError, Reaction};
+use crate::{
+    account::{Account, refund},
+    hands::{Hands, ProcessError, Reaction},
+};
 
 const PROCESS: &str = "registration_fees";
 
@@ -23,26 +24,18 @@ fn invoice_of(cause: &RecordedEvent, registration_id: RegistrationId) -> Invoice
 
 pub(crate) async fn on_roster(hands: &Hands, cause: &RecordedEvent) -> Result<(), ProcessError> {
     match cause.decode()? {
-        RosterEvent::PlaceHeld { registration, .. } => bill(hands, cause, &registration).await,
-        RosterEvent::OfferAccepted { registration_id, .. } => match registered(hands, cause, registration_id).await? {
-            Some(registration) => bill(hands, cause, &registration).await,
-            None => Ok(()),
-        },
+        RosterEvent::PlaceHeld { registration, .. } => bill(hands, cause, registration.registration_id).await,
+        RosterEvent::OfferAccepted { registration_id, .. } => bill(hands, cause, registration_id).await,
         RosterEvent::RegistrationCancelled { registration_id, refund, payment_id, .. } => {
-            credit(hands, cause, registration_id, refund, "The registration was cancelled.").await?;
-            match payment_id {
-                Some(payment_id) => pay_back(hands, cause, payment_id, refund, "The registration was cancelled.").await,
-                None => Ok(()),
-            }
+            let paid_back = payment_id.map(|payment_id| (payment_id, refund));
+            take_back(hands, cause, registration_id, paid_back, "The registration was cancelled.").await
         }
         RosterEvent::PaymentUnplaced { registration_id, payment_id, amount } => {
-            credit(hands, cause, registration_id, amount, "The payment came too late, and there is no room.").await?;
-            pay_back(hands, cause, payment_id, amount, "The payment came too late, and there is no room.").await
+            let reason = "The payment came too late, and there is no room.";
+            take_back(hands, cause, registration_id, Some((payment_id, amount)), reason).await
         }
         RosterEvent::RegistrationDeclined { registration_id, .. } => {
-            let Some(registration) = registered(hands, cause, registration_id).await? else { return Ok(()) };
-            let nothing = Money::zero(registration.fee.currency);
-            credit(hands, cause, registration_id, nothing, "The registration was declined.").await
+            take_back(hands, cause, registration_id, None, "The registration was declined.").await
         }
         // A registration that lapsed keeps its invoice open: a late payment may still find room.
         RosterEvent::RegistrationExpired { .. }
@@ -65,49 +58,17 @@ pub(crate) async fn on_roster(hands: &Hands, cause: &RecordedEvent) -> Result<()
     }
 }
 
-/// A cancelled event takes no more registrations, and gives everyone back what they paid.
-pub(crate) async fn on_association_event(hands: &Hands, cause: &RecordedEvent) -> Result<(), ProcessError> {
-    let AssociationEventRecord::EventCancelled { .. } = cause.decode()? else { return Ok(()) };
-    let id = cause.stream.id;
-    let command = CloseRegistration {};
-    hands.send::<EventRoster>(Reaction { process: PROCESS, name: "CloseRegistration", cause, id, command }).await?;
-    let everyone = hands
-        .look(cause, id, |roster: &EventRoster| {
-            roster.live().map(|(registration, paid)| (registration.clone(), paid)).collect::<Vec<_>>()
-        })
-        .await?;
-    for (registration, paid) in everyone {
-        let subject = registration.registrant.subject();
-        let reason = Clear(FreeText("The event was cancelled.".to_owned()));
-        let step = derived(cause.event_id, &["reason", &registration.registration_id.to_string()]);
-        let command = CancelRegistration {
-            registration_id: registration.registration_id,
-            refund_override: Some(paid),
-            reason: Some(hands.store().vault().seal(cause.tenant, subject, step, &reason).await?),
-            now: hands.store().clock().now(),
-        };
-        let metadata = hands.metadata(PROCESS, "CancelRegistration", cause)?;
-        hands.send_order::<EventRoster>(cause.tenant, id, command.into(), step, metadata).await?;
-    }
-    Ok(())
-}
-
-async fn registered(
-    hands: &Hands,
-    cause: &RecordedEvent,
-    registration_id: RegistrationId,
-) -> Result<Option<Registration>, ProcessError> {
-    hands.look(cause, cause.stream.id, |roster: &EventRoster| roster.registration(registration_id).cloned()).await
-}
-
-async fn bill(hands: &Hands, cause: &RecordedEvent, registration: &Registration) -> Result<(), ProcessError> {
-    let registration_id = registration.registration_id;
-    let schedule = hands.look(cause, cause.stream.id, AssociationEvent::schedule).await?;
-    let term = hands
+/// Bills a place that is held. Whoever left again, or paid at the desk, before this came to it is not billed.
+async fn bill(hands: &Hands, cause: &RecordedEvent, registration_id: RegistrationId) -> Result<(), ProcessError> {
+    let held = hands
         .look(cause, cause.stream.id, |roster: &EventRoster| {
-            roster.policy().map_or(0, |policy| policy.payment_term_days)
+            let held = matches!(roster.standing(registration_id), Some(Standing::Held { .. }));
+            let registration = roster.registration(registration_id).filter(|_| held).cloned();
+            registration.zip(roster.policy().map(|policy| policy.payment_term_days))
         })
         .await?;
+    let Some((registration, term)) = held else { return Ok(()) };
+    let schedule = hands.look(cause, cause.stream.id, AssociationEvent::schedule).await?;
     let today = hands.today(cause).await?;
     let line = InvoiceLine {
         description: format!("Registration: {}", registration.ticket_type),
@@ -139,47 +100,30 @@ fn on_the_day(day: NaiveDate) -> ServicePeriod {
     ServicePeriod { from: day, to: Some(day) }
 }
 
-/// Takes back what is open of a registration's invoice, and what is paid back of it.
-async fn credit(
+/// Takes a registration's invoice back, and pays back what the roster says.
+///
+/// What was paid in part is known to the invoice only, and is paid back whole. If it was just paid in full and the
+/// roster has not heard of it, the roster will say what becomes of the money.
+async fn take_back(
     hands: &Hands,
     cause: &RecordedEvent,
     registration_id: RegistrationId,
-    paid_back: Money,
+    paid_back: Option<(PaymentId, Money)>,
     reason: &str,
 ) -> Result<(), ProcessError> {
     let invoice_id = invoice_of(cause, registration_id);
-    // From history itself: a payment of a moment ago must be seen.
-    let invoice = hands.store().load::<Invoice>(cause.tenant, invoice_id.uuid()).await?.state;
-    let Some(Ok(amount)) = invoice.open().map(|open| open.plus(paid_back)) else { return Ok(()) };
-    if amount.is_zero() {
-        return Ok(());
+    let account = Account::read(hands, cause, invoice_id).await?;
+    let by_invoice = |payment_id| account.as_ref().is_some_and(|account| account.knows(payment_id));
+    let from_invoice = paid_back.filter(|(payment_id, _)| by_invoice(*payment_id));
+    if let (Some((payment_id, amount)), None) = (paid_back, from_invoice) {
+        // Money that was taken at the desk counts against no invoice.
+        refund(hands, cause, invoice_id, payment_id, amount, reason).await?;
     }
-    let command = CreditInvoice {
-        credit_note_id: CreditNoteId::new(derived(cause.event_id, &["credit_note"])),
-        amount,
-        reason: reason.to_owned(),
-        today: hands.today(cause).await?,
+    let Some(account) = account else { return Ok(()) };
+    let amount = match from_invoice {
+        Some((_, amount)) => amount,
+        None if account.is_settled_by_payment() => Money::zero(account.paid().currency),
+        None => account.paid(),
     };
-    let id = invoice_id.uuid();
-    hands.send::<Invoice>(Reaction { process: PROCESS, name: "CreditInvoice", cause, id, command }).await
-}
-
-async fn pay_back(
-    hands: &Hands,
-    cause: &RecordedEvent,
-    payment_id: PaymentId,
-    amount: Money,
-    reason: &str,
-) -> Result<(), ProcessError> {
-    if amount.is_zero() {
-        return Ok(());
-    }
-    let command = RefundPayment {
-        refund_id: RefundId::new(derived(cause.event_id, &["refund"])),
-        amount,
-        reason: reason.to_owned(),
-        today: hands.today(cause).await?,
-    };
-    let id = payment_id.uuid();
-    hands.send::<Payment>(Reaction { process: PROCESS, name: "RefundPayment", cause, id, command }).await
+    account.take_back(hands, cause, amount, reason).await
 }

@@ -113,7 +113,7 @@ impl Processes {
 
     async fn let_lapse(&self) -> Result<(), ProcessError> {
         loop {
-            deadlines::expire_due(&self.hands, self.hands.store().pool()).await?;
+            while deadlines::expire_due(&self.hands, self.hands.store().pool()).await? > 0 {}
             tokio::time::sleep(self.options.timer).await;
         }
     }
@@ -122,6 +122,9 @@ impl Processes {
         let mut position = read_checkpoint(client).await?;
         loop {
             let head = self.hands.store().wait_past(position, Duration::from_secs(1)).await?;
+            if client.is_closed() {
+                return Err(ProcessError::Tables("the connection that holds this node's lock is gone".to_owned()));
+            }
             #[expect(clippy::cast_precision_loss, reason = "a gauge is no count")]
             metrics::gauge!("process_lag_positions").set(head.saturating_sub(position) as f64);
             if head > position {
@@ -134,9 +137,8 @@ impl Processes {
     async fn react_after(&self, client: &Client, position: u64) -> Result<u64, ProcessError> {
         let events = self.hands.store().read_after(position, self.options.batch).await?;
         let Some(reached) = events.last().map(|event| event.position) else { return Ok(position) };
-        let due: Vec<_> =
-            events.iter().filter_map(|event| deadlines::set_by(event).transpose()).collect::<Result<_, _>>()?;
-        deadlines::note(client, &due).await.map_err(tables)?;
+        let due: Vec<_> = events.iter().map(deadlines::set_by).collect::<Result<_, _>>()?;
+        deadlines::note(client, &due.concat()).await.map_err(tables)?;
         stream::iter(by_stream(events))
             .map(|events| self.react_in_order(events))
             .buffer_unordered(self.options.concurrency)

@@ -10,7 +10,10 @@ use guildhall_aggregates::{
 };
 use guildhall_event_store::RecordedEvent;
 
-use crate::hands::{Hands, ProcessError, Reaction};
+use crate::{
+    account::{Account, refund},
+    hands::{Hands, ProcessError, Reaction},
+};
 
 const PROCESS: &str = "settlement";
 
@@ -43,10 +46,20 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
             let id = payment_id.uuid();
             hands.send::<Payment>(Reaction { process: PROCESS, name: "AllocatePayment", cause, id, command }).await
         }
+        // Nothing was open. Of an invoice that was taken back, that is money for nothing; of another one it is the
+        // payer's to say what becomes of it.
+        InvoiceEvent::PaymentApplied { payment_id, excess, .. } => {
+            match Account::read(hands, cause, cause.stream.id.into()).await? {
+                Some(account) if account.charges_nothing() => {
+                    let reason = "The invoice was taken back before it was paid.";
+                    refund(hands, cause, cause.stream.id.into(), payment_id, excess, reason).await
+                }
+                Some(_) | None => Ok(()),
+            }
+        }
         InvoiceEvent::InvoiceSettled { payment_id: Some(payment_id), .. } => settled(hands, cause, payment_id).await,
         InvoiceEvent::InvoiceDrafted { .. }
         | InvoiceEvent::InvoiceIssued { .. }
-        | InvoiceEvent::PaymentApplied { .. }
         | InvoiceEvent::InvoiceSettled { .. }
         | InvoiceEvent::PaymentReversed { .. }
         | InvoiceEvent::InvoiceCredited { .. }
@@ -56,10 +69,9 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
 
 /// What the invoice was for begins.
 async fn settled(hands: &Hands, cause: &RecordedEvent, payment_id: PaymentId) -> Result<(), ProcessError> {
-    let bill = hands.look(cause, cause.stream.id, |invoice: &Invoice| invoice.purpose().zip(invoice.total())).await?;
-    let Some((purpose, total)) = bill else { return Ok(()) };
+    let Some(account) = Account::read(hands, cause, cause.stream.id.into()).await? else { return Ok(()) };
     let today = hands.today(cause).await?;
-    match purpose {
+    match account.purpose {
         InvoicePurpose::MembershipDues { membership_id } => {
             let command = ActivateMembership { payment_id, today };
             let id = membership_id.uuid();
@@ -67,15 +79,20 @@ async fn settled(hands: &Hands, cause: &RecordedEvent, payment_id: PaymentId) ->
                 .send::<Membership>(Reaction { process: PROCESS, name: "ActivateMembership", cause, id, command })
                 .await
         }
-        InvoicePurpose::RenewalDues { membership_id, .. } => {
+        InvoicePurpose::RenewalDues { membership_id, term_number } => {
+            let id = membership_id.uuid();
+            let membership = hands.store().load::<Membership>(cause.tenant, id).await?.state;
+            if membership.requested_renewal().is_none_or(|request| request.term_number != term_number) {
+                // An old invoice, charged back and paid anew: its term has run, and the next one has its own.
+                return Ok(());
+            }
             let rules = |association: &Association| association.status_rules().clone();
             let rules = hands.look(cause, cause.tenant.uuid(), rules).await?;
             let command = CompleteRenewal { payment_id, rules, today };
-            let id = membership_id.uuid();
             hands.send::<Membership>(Reaction { process: PROCESS, name: "CompleteRenewal", cause, id, command }).await
         }
         InvoicePurpose::EventFee { event_id, registration_id } => {
-            let command = ConfirmRegistration { registration_id, payment_id, paid: total };
+            let command = ConfirmRegistration { registration_id, payment_id, paid: account.paid() };
             let id = event_id.uuid();
             hands
                 .send::<EventRoster>(Reaction { process: PROCESS, name: "ConfirmRegistration", cause, id, command })
