@@ -53,7 +53,12 @@ impl<A: Decide> Drive<'_, A> {
     async fn run(mut self) {
         while !self.pending.is_empty() {
             if let Err(trouble) = self.round().await {
-                self.lane.state.lock().await.forget();
+                let mut state = self.lane.state.lock().await;
+                match trouble {
+                    Trouble::Contended => state.ahead = None,
+                    _ => state.forget(),
+                }
+                drop(state);
                 while let Some(waiting) = self.pending.pop_front() {
                     self.answer(waiting, Err(trouble.answer()));
                 }

@@ -84,6 +84,21 @@ async fn a_stale_node_does_not_refuse_what_is_allowed_by_now() {
 }
 
 #[tokio::test]
+async fn what_a_reader_has_seen_already_is_not_folded_in_twice() {
+    let side = WriteSide::start().await;
+    for n in 1..=20 {
+        // A stream that does not exist is read anew by everyone who looks, so some look just after it is recorded.
+        let looks = join_all((0..4).map(|_| async {
+            for _ in 0..10 {
+                version(&side.executor, Uuid::from_u128(n).into()).await;
+            }
+        }));
+        let (member, _) = tokio::join!(side.member(n), looks);
+        assert_eq!(version(&side.executor, member.into()).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn two_nodes_on_one_stream_lose_nothing() {
     let side = WriteSide::start().await;
     side.member(1).await;
