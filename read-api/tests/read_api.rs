@@ -4,6 +4,10 @@
 
 #[path = "read_api/audit.rs"]
 mod audit;
+#[path = "read_api/directory.rs"]
+mod directory;
+#[path = "read_api/figures.rs"]
+mod figures;
 #[path = "read_api/freshness.rs"]
 mod freshness;
 #[path = "read_api/questions.rs"]
