@@ -59,10 +59,12 @@ impl KafkaOptions {
             return Err(OptionsError::Replication);
         }
         let allowed = |key: &str| CONNECTION_SETTINGS.iter().any(|prefix| key.starts_with(prefix));
-        match self.connection.keys().find(|key| !allowed(key)) {
-            Some(key) => Err(OptionsError::NotAConnectionSetting(key.clone())),
-            None => Ok(()),
+        if let Some(key) = self.connection.keys().find(|key| !allowed(key)) {
+            return Err(OptionsError::NotAConnectionSetting(key.clone()));
         }
+        // Values are the client's to judge; it also knows what it was built without, such as TLS.
+        self.client().create_native_config().map_err(|error| OptionsError::Connection(error.to_string()))?;
+        Ok(())
     }
 
     /// What every client of ours has in common.
@@ -106,6 +108,20 @@ pub enum OptionsError {
     /// A setting that is not the installation's to choose.
     #[error("{0:?} is not a setting of the connection; {allowed}", allowed = allowed_settings())]
     NotAConnectionSetting(String),
+    /// A setting of the connection that Kafka's client does not know, or cannot do.
+    #[error("Kafka's client does not take the settings of the connection: {0}")]
+    Connection(String),
+    /// A limit or a list without which nothing would ever happen.
+    #[error("{0} must not be empty or 0")]
+    Nothing(&'static str),
+}
+
+/// Says which of these is empty or 0, if one is.
+pub(crate) fn check_present(wanted: &[(&'static str, bool)]) -> Result<(), OptionsError> {
+    match wanted.iter().find(|(_, present)| !present) {
+        Some((name, _)) => Err(OptionsError::Nothing(name)),
+        None => Ok(()),
+    }
 }
 
 fn allowed_settings() -> String {
@@ -134,8 +150,11 @@ mod tests {
         assert_eq!(spaced.check(), Err(OptionsError::Prefix("guild hall".to_owned())));
         let none = KafkaOptions { partitions: 0, ..good.clone() };
         assert_eq!(none.check(), Err(OptionsError::Partitions(0)));
-        let lost = KafkaOptions { replication: 0, ..good };
+        let lost = KafkaOptions { replication: 0, ..good.clone() };
         assert_eq!(lost.check(), Err(OptionsError::Replication));
+        let unknown = [("security.protocol".to_owned(), "carrier pigeon".to_owned())].into();
+        let unknown = KafkaOptions { connection: unknown, ..good };
+        assert!(matches!(unknown.check(), Err(OptionsError::Connection(_))));
     }
 
     #[test]

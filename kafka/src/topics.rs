@@ -209,8 +209,10 @@ async fn create(options: &KafkaOptions, topics: &[Topic]) -> Result<(), TopicErr
     let client: AdminClient<DefaultClientContext> = options.client().create()?;
     let names: Vec<String> = topics.iter().map(|topic| topic.name(&options.prefix)).collect();
     let (partitions, copies) = (i32::from(options.partitions), i32::from(options.replication));
-    let wanted: Vec<_> =
-        names.iter().map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(copies))).collect();
+    // What is acknowledged is on all copies but one at least, so losing a broker loses nothing and stops nothing.
+    let in_sync = (copies - 1).max(1).to_string();
+    let topic = |name| NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
+    let wanted: Vec<_> = names.iter().map(|name| topic(name).set("min.insync.replicas", &in_sync)).collect();
     let limits = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
     for result in client.create_topics(&wanted, &limits).await? {
         match result {

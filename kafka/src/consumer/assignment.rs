@@ -71,11 +71,12 @@ impl Assignment {
         let mut lanes = self.lanes();
         for (topic, partition, resume) in answers {
             let Some(place) = self.place(&topic, partition) else { continue };
-            tracing::info!(%place, resume.next_offset, resume.reached, "taking up a partition");
+            tracing::debug!(%place, resume.next_offset, resume.reached, "taking up a partition");
             from.add_partition_offset(&topic, partition, Offset::Offset(resume.next_offset))
                 .map_err(|error| error.to_string())?;
             lanes.insert(place, Lane::new(topic, place, self.partitions, resume));
         }
+        tracing::info!(taken_up = from.count(), all = lanes.len(), "taking up partitions");
         Ok(from)
     }
 
@@ -84,9 +85,9 @@ impl Assignment {
         for element in revoked.elements() {
             if let Some(place) = self.place(element.topic(), element.partition()) {
                 lanes.remove(&place);
-                tracing::info!(%place, "letting go of a partition");
             }
         }
+        tracing::info!(let_go = revoked.count(), all = lanes.len(), "letting go of partitions");
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, assigned: &TopicPartitionList) -> Result<(), KafkaError> {

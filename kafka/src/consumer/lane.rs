@@ -37,10 +37,10 @@ struct Repair {
 /// What became of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It is the next one.
-    Next,
-    /// It was there before.
-    Before,
+    /// It follows what was taken, or says nothing that was not known.
+    InOrder,
+    /// An event that was taken before.
+    Repeated,
     /// Events before it are missing: the lane waits for them, to be taken from history.
     AfterGap {
         /// The last position it has.
@@ -89,7 +89,10 @@ impl Lane {
         if position <= self.reached {
             // Sent again by a relay that started again, or by one that did not know it had been replaced.
             self.next_offset = offset + 1;
-            return Taken::Before;
+            return match incoming.content {
+                Content::Event(_) => Taken::Repeated,
+                Content::Watermark(_) => Taken::InOrder,
+            };
         }
         if incoming.previous > self.reached {
             let gap = Taken::AfterGap { after: self.reached, until: incoming.previous };
@@ -102,7 +105,7 @@ impl Lane {
         if let Content::Event(event) = incoming.content {
             self.taken.push(event);
         }
-        Taken::Next
+        Taken::InOrder
     }
 
     /// Leaves out a record that cannot be read. If it was an event, the next one shows a gap.
@@ -207,8 +210,8 @@ mod tests {
     #[test]
     fn records_in_order_are_handed_over_once() {
         let mut lane = lane(0);
-        assert_eq!(lane.offer(0, sent(3, 0)), Taken::Next);
-        assert_eq!(lane.offer(1, sent(9, 3)), Taken::Next);
+        assert_eq!(lane.offer(0, sent(3, 0)), Taken::InOrder);
+        assert_eq!(lane.offer(1, sent(9, 3)), Taken::InOrder);
         let batch = lane.hand_over().expect("two events were taken");
         assert_eq!((positions(&batch), batch.next_offset, batch.reached), (vec![3, 9], 2, 9));
         assert_eq!(lane.hand_over(), None);
@@ -217,8 +220,8 @@ mod tests {
     #[test]
     fn what_was_taken_before_is_dropped_but_its_offset_is_passed() {
         let mut lane = lane(9);
-        assert_eq!(lane.offer(4, sent(3, 0)), Taken::Before);
-        assert_eq!(lane.offer(5, sent(9, 3)), Taken::Before);
+        assert_eq!(lane.offer(4, sent(3, 0)), Taken::Repeated);
+        assert_eq!(lane.offer(5, sent(9, 3)), Taken::Repeated);
         assert_eq!(lane.next_offset(), 6);
         assert_eq!(lane.hand_over(), None, "a lane that got no further has nothing to say");
     }
@@ -226,10 +229,10 @@ mod tests {
     #[test]
     fn a_watermark_moves_a_lane_that_has_no_events() {
         let mut lane = lane(9);
-        assert_eq!(lane.offer(0, watermark(40, 9)), Taken::Next);
+        assert_eq!(lane.offer(0, watermark(40, 9)), Taken::InOrder);
         let batch = lane.hand_over().expect("the lane got further");
         assert_eq!((positions(&batch), batch.reached), (vec![], 40));
-        assert_eq!(lane.offer(1, sent(41, 9)), Taken::Next, "events name the event before them, not the watermark");
+        assert_eq!(lane.offer(1, sent(41, 9)), Taken::InOrder, "events name the event before them, not the watermark");
     }
 
     #[test]

@@ -22,8 +22,8 @@ use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    options::{KafkaOptions, OptionsError},
-    topics::{Topic, TopicError},
+    options::{KafkaOptions, OptionsError, check_present},
+    topics::{Place, Topic, TopicError},
 };
 use assignment::ResumeFn;
 use session::Worker;
@@ -65,6 +65,25 @@ impl ConsumerOptions {
             round_bytes: 8 * 1024 * 1024,
             stalled_after: Duration::from_secs(30),
         }
+    }
+
+    /// The names of all sources that the group reads, as [`PartitionBatch::source`] gives them: what has been told
+    /// nothing yet is to be waited for, too.
+    pub fn sources(&self) -> Vec<String> {
+        let KafkaOptions { prefix, partitions, .. } = &self.kafka;
+        let places = Place::all(*partitions).filter(|place| self.topics.contains(&place.topic));
+        places.map(|place| source(&place.topic.name(prefix), place.number())).collect()
+    }
+
+    fn check(&self) -> Result<(), OptionsError> {
+        self.kafka.check()?;
+        check_present(&[
+            ("the consumer's group", !self.group.is_empty()),
+            ("the consumer's topics", !self.topics.is_empty()),
+            ("round_records", self.round_records > 0),
+            ("round_bytes", self.round_bytes > 0),
+            ("stalled_after", !self.stalled_after.is_zero()),
+        ])
     }
 
     fn client(&self) -> ClientConfig {
@@ -209,7 +228,7 @@ impl Consumer {
         R: Future<Output = Result<Resume, E>> + Send + 'static,
         E: Error + 'static,
     {
-        options.kafka.check()?;
+        options.check()?;
         let resume: ResumeFn = Arc::new(move |topic, partition| {
             let answer = resume(topic, partition);
             async move { answer.await.map_err(|error| error.to_string()) }.boxed()
@@ -254,5 +273,32 @@ impl Consumer {
 impl Mark {
     fn after(batch: &PartitionBatch) -> Self {
         Self { topic: batch.topic.clone(), partition: batch.partition, next_offset: batch.next_offset }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> ConsumerOptions {
+        ConsumerOptions::new(KafkaOptions::new("localhost:9092"), "guildhall.directory")
+    }
+
+    #[test]
+    fn every_partition_of_every_topic_read_is_a_source() {
+        let mut options = options();
+        assert_eq!(options.sources().len(), 30);
+        options.topics = vec![Topic::Members];
+        options.kafka.partitions = 2;
+        assert_eq!(options.sources(), ["kafka:guildhall.members:0", "kafka:guildhall.members:1"]);
+    }
+
+    #[test]
+    fn a_consumer_that_could_never_read_anything_is_refused() {
+        let refused = ConsumerOptions { topics: Vec::new(), ..options() }.check();
+        assert_eq!(refused, Err(OptionsError::Nothing("the consumer's topics")));
+        let refused = ConsumerOptions { round_records: 0, ..options() }.check();
+        assert_eq!(refused, Err(OptionsError::Nothing("round_records")));
+        assert_eq!(options().check(), Ok(()));
     }
 }

@@ -242,8 +242,8 @@ fn take(
     };
     let labels = [("topic", place.topic.suffix())];
     match read.map(|incoming| lane.offer(record.offset(), incoming)) {
-        Ok(Taken::Next) => {}
-        Ok(Taken::Before) => metrics::counter!("kafka_consumer_duplicates_total", &labels).increment(1),
+        Ok(Taken::InOrder) => {}
+        Ok(Taken::Repeated) => metrics::counter!("kafka_consumer_duplicates_total", &labels).increment(1),
         Ok(Taken::AfterGap { after, until }) => {
             metrics::counter!("kafka_consumer_gaps_total", &labels).increment(1);
             tracing::warn!(%place, after, until, "events are missing here; taking them from history");

@@ -1,6 +1,9 @@
 //! Who relays, and how far they got: the one row of a generation in `es.relay`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use deadpool_postgres::{Pool, PoolError};
 use tokio_postgres::{Row, types::Json};
@@ -72,6 +75,7 @@ pub(super) struct Lease {
     name: String,
     epoch: i64,
     seconds: f64,
+    pub(super) taken: Instant,
 }
 
 impl Lease {
@@ -82,7 +86,7 @@ impl Lease {
         holder: Uuid,
         term: Duration,
     ) -> Result<Option<(Self, Checkpoint)>, RelayError> {
-        let client = pool.get().await?;
+        let (client, taken) = (pool.get().await?, Instant::now());
         let (name, seconds) = (&kafka.prefix, term.as_secs_f64());
         let partitions = i32::from(kafka.partitions);
         client
@@ -104,7 +108,7 @@ impl Lease {
         if found != partitions {
             return Err(RelayError::PartitionCount { prefix: name.clone(), found, wanted: kafka.partitions });
         }
-        let lease = Self { pool: pool.clone(), name: name.clone(), epoch: row.get(0), seconds };
+        let lease = Self { pool: pool.clone(), name: name.clone(), epoch: row.get(0), seconds, taken };
         Ok(Some((lease, checkpoint(&row, kafka.partitions)?)))
     }
 

@@ -9,6 +9,7 @@
 mod continuity;
 mod lease;
 mod producer;
+mod session;
 
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    options::{KafkaOptions, OptionsError},
-    topics::{self, Place, TopicError},
+    options::{KafkaOptions, OptionsError, check_present},
+    topics::{self, TopicError},
 };
-use lease::{Checkpoint, LastPositions, Lease};
-use producer::Producer;
+use lease::{Checkpoint, Lease};
+use session::Session;
 
-/// The longest the relay waits for anything before it looks after its other duties.
-const WAIT: Duration = Duration::from_millis(500);
 /// How long to wait before beginning again after an error: at first, and at most.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -45,13 +44,16 @@ pub struct RelayOptions {
     pub checkpoint_every: Duration,
     /// How often partitions that had no event are told how far the others are.
     pub watermark_every: Duration,
+    /// How often every partition is told, also when nothing happens: those who come new to a partition whose records
+    /// have expired learn by it what they miss.
+    pub remind_every: Duration,
     /// How often history is asked whether it is still the one that was relayed.
     pub audit_every: Duration,
 }
 
 impl RelayOptions {
     /// Batches of 2,000 events, 4 of them under way; a lease of 10 s; a checkpoint each 200 ms, watermarks each
-    /// 100 ms, a look at history each 10 s.
+    /// 100 ms and for everybody each minute, a look at history each 10 s.
     pub fn new(kafka: KafkaOptions) -> Self {
         Self {
             kafka,
@@ -60,8 +62,18 @@ impl RelayOptions {
             lease: Duration::from_secs(10),
             checkpoint_every: Duration::from_millis(200),
             watermark_every: Duration::from_millis(100),
+            remind_every: Duration::from_mins(1),
             audit_every: Duration::from_secs(10),
         }
+    }
+
+    fn check(&self) -> Result<(), OptionsError> {
+        self.kafka.check()?;
+        check_present(&[
+            ("batch_events", self.batch_events > 0),
+            ("batches_in_flight", self.batches_in_flight > 0),
+            ("lease", !self.lease.is_zero()),
+        ])
     }
 }
 
@@ -140,7 +152,7 @@ impl Relay {
     /// # Errors
     /// The options cannot be used.
     pub fn new(store: EventStore, options: RelayOptions) -> Result<Self, OptionsError> {
-        options.kafka.check()?;
+        options.check()?;
         Ok(Self { store, options, holder: Uuid::now_v7() })
     }
 
@@ -200,11 +212,11 @@ impl Relay {
         continuity::check_kafka(&self.store, &self.options.kafka).await?;
         tracing::info!(checkpoint.position, "relaying");
         metrics::gauge!("relay_active").set(1);
-        let mut session = Session::new(self, lease, checkpoint)?;
+        let mut session = Session::new(&self.store, &self.options, lease, checkpoint)?;
         match session.run(shutdown).await {
             Ok(()) => session.finish().await,
             Err(error) => {
-                session.producer.discard();
+                session.discard();
                 Err(error)
             }
         }
@@ -214,142 +226,4 @@ impl Relay {
 fn delays() -> impl Iterator<Item = Duration> {
     let (first, most) = RETRY_AFTER;
     ExponentialBuilder::default().with_min_delay(first).with_max_delay(most).without_max_times().build()
-}
-
-/// One stretch of relaying with one producer, from a checkpoint to an error or the end.
-struct Session<'a> {
-    store: &'a EventStore,
-    options: &'a RelayOptions,
-    lease: &'a Lease,
-    producer: Producer,
-    /// What Kafka has acknowledged, and whether that is written.
-    checkpoint: Checkpoint,
-    is_saved: bool,
-    /// What was sent.
-    sent: Checkpoint,
-    /// The position of the last watermark in each partition.
-    told: LastPositions,
-    saved: Instant,
-    told_at: Option<Instant>,
-    audited: Instant,
-}
-
-impl<'a> Session<'a> {
-    fn new(relay: &'a Relay, lease: &'a Lease, checkpoint: Checkpoint) -> Result<Self, RelayError> {
-        let now = Instant::now();
-        Ok(Self {
-            store: &relay.store,
-            options: &relay.options,
-            lease,
-            producer: Producer::new(&relay.options.kafka)?,
-            sent: checkpoint.clone(),
-            checkpoint,
-            is_saved: true,
-            told: LastPositions::none(relay.options.kafka.partitions),
-            saved: now,
-            told_at: None,
-            audited: now,
-        })
-    }
-
-    async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), RelayError> {
-        while !shutdown.is_cancelled() {
-            self.look_after_duties().await?;
-            if self.producer.in_flight() >= self.options.batches_in_flight {
-                // Time running out is no error: the lease has to be kept while Kafka is slow.
-                let _ = tokio::time::timeout(WAIT, self.producer.changed()).await;
-                continue;
-            }
-            let head = tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = self.producer.changed() => continue,
-                head = self.store.wait_past(self.sent.position, self.pause()) => head?,
-            };
-            #[expect(clippy::cast_precision_loss, reason = "a lag that large needs no exact number")]
-            metrics::gauge!("relay_lag_positions").set(head.saturating_sub(self.checkpoint.position) as f64);
-            if head > self.sent.position {
-                self.send_next(head).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn send_next(&mut self, head: u64) -> Result<(), RelayError> {
-        let events = self.store.read_after(self.sent.position, self.options.batch_events).await?;
-        if events.is_empty() {
-            // What was there a moment ago is gone.
-            return Err(RelayError::Diverged { position: head });
-        }
-        self.producer.send(&events, &mut self.sent).await
-    }
-
-    /// Sends what was promised, writes down what is done, and makes sure that we still may.
-    async fn look_after_duties(&mut self) -> Result<(), RelayError> {
-        self.note_acknowledged()?;
-        let since_saved = self.saved.elapsed();
-        let checkpoint_due = !self.is_saved && since_saved >= self.options.checkpoint_every;
-        if checkpoint_due || since_saved >= self.options.lease / 4 {
-            self.save().await?;
-        }
-        if self.audited.elapsed() >= self.options.audit_every {
-            continuity::check(self.store, &self.checkpoint).await?;
-            self.audited = Instant::now();
-        }
-        if self.told_at.is_none_or(|at| at.elapsed() >= self.options.watermark_every) {
-            self.tell_quiet_partitions().await?;
-        }
-        Ok(())
-    }
-
-    fn note_acknowledged(&mut self) -> Result<(), RelayError> {
-        if let Some(further) = self.producer.acknowledged()? {
-            self.checkpoint = further;
-            self.is_saved = false;
-        }
-        Ok(())
-    }
-
-    async fn save(&mut self) -> Result<(), RelayError> {
-        self.lease.save(&self.checkpoint).await?;
-        self.is_saved = true;
-        self.saved = Instant::now();
-        Ok(())
-    }
-
-    /// The partitions that do not know how far history was sent, because nothing was theirs.
-    fn quiet(&self) -> impl Iterator<Item = Place> {
-        let knows = |place: Place| self.told.at(place).max(self.sent.last.at(place));
-        Place::all(self.options.kafka.partitions).filter(move |place| knows(*place) < self.sent.position)
-    }
-
-    async fn tell_quiet_partitions(&mut self) -> Result<(), RelayError> {
-        let quiet: Vec<_> = self.quiet().collect();
-        if quiet.is_empty() {
-            return Ok(());
-        }
-        self.producer.tell(&quiet, &self.sent).await?;
-        for place in quiet {
-            self.told.advance(place, self.sent.position);
-        }
-        self.told_at = Some(Instant::now());
-        Ok(())
-    }
-
-    /// How long to wait for new events: until a watermark or a checkpoint is due, if one is.
-    fn pause(&self) -> Duration {
-        let since_told = self.told_at.map_or(Duration::MAX, |at| at.elapsed());
-        let told = self.quiet().next().map(|_| self.options.watermark_every.saturating_sub(since_told));
-        let saved = (!self.is_saved).then(|| self.options.checkpoint_every.saturating_sub(self.saved.elapsed()));
-        let due = told.into_iter().chain(saved).chain([self.options.lease / 4, WAIT]);
-        due.min().unwrap_or(WAIT).max(Duration::from_millis(1))
-    }
-
-    /// Tells everybody where history stands, waits for the rest and writes down how far it got.
-    async fn finish(mut self) -> Result<(), RelayError> {
-        self.tell_quiet_partitions().await?;
-        if let Some(further) = self.producer.finish().await? {
-            self.checkpoint = further;
-        }
-        self.lease.save(&self.checkpoint).await
-    }
 }

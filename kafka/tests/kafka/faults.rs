@@ -175,10 +175,27 @@ async fn records_that_expired_before_they_were_read_are_taken_from_history() {
     let mut early = world.reader();
     early.read_to(1_000).await;
     early.shutdown().await;
-    expire_all_but_the_newest(&world).await;
+    expire(&world, 1).await;
     let mut late = world.reader();
     late.read_to(1_000).await;
     late.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_learns_of_expired_records_though_nothing_happens_any_more() {
+    let Some(world) = World::open().await else { return };
+    world.append(20, 5).await;
+    let relay = world.relay();
+    world.reader().read_to(100).await;
+    relay.shutdown().await;
+    let mut options = world.relay_options();
+    options.remind_every = Duration::from_millis(100);
+    let relay = world.relay_with(options);
+    expire(&world, 0).await;
+    let mut newcomer = world.reader();
+    newcomer.read_to(100).await;
+    newcomer.assert_has_exactly(&world.history().await, &world.kafka.prefix);
     relay.shutdown().await;
 }
 
@@ -273,8 +290,8 @@ impl<'a> Hand<'a> {
     }
 }
 
-/// Lets the broker forget every record but the newest of each partition, as time does.
-pub(crate) async fn expire_all_but_the_newest(world: &World) {
+/// Lets the broker forget all but the newest records of each partition, as time does.
+pub(crate) async fn expire(world: &World, all_but: i64) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &world.kafka.brokers).create().expect("the options are good");
     let mut before = TopicPartitionList::new();
@@ -282,7 +299,9 @@ pub(crate) async fn expire_all_but_the_newest(world: &World) {
         for partition in 0..6 {
             let offsets = admin.inner().fetch_watermarks(&name, partition, Duration::from_secs(10));
             let (_, end) = offsets.expect("the broker answers");
-            before.add_partition_offset(&name, partition, Offset::Offset(end - 1)).expect("the offset is one");
+            before
+                .add_partition_offset(&name, partition, Offset::Offset((end - all_but).max(0)))
+                .expect("the offset is one");
         }
     }
     admin.delete_records(&before, &AdminOptions::new()).await.expect("the broker deletes records");
