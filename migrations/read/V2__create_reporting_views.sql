@@ -120,11 +120,12 @@ LANGUAGE sql STABLE SECURITY INVOKER PARALLEL SAFE AS $$
                         WHEN day - i.due_on <= 60 THEN '31-60'
                         WHEN day - i.due_on <= 90 THEN '61-90'
                         ELSE '>90' END AS bucket,
-                   i.total_minor + coalesce((SELECT sum(m.amount_minor) FROM read.reporting_invoice_movement m
-                                              WHERE m.tenant_id = i.tenant_id AND m.invoice_id = i.invoice_id
-                                                AND m.happened_on <= day), 0)::bigint AS open_minor
+                   i.total_minor + coalesce(sum(m.amount_minor), 0)::bigint AS open_minor
               FROM read.reporting_invoice i
-             WHERE i.number IS NOT NULL AND i.dated <= day) o
+              LEFT JOIN read.reporting_invoice_movement m
+                     ON m.tenant_id = i.tenant_id AND m.invoice_id = i.invoice_id AND m.happened_on <= day
+             WHERE i.number IS NOT NULL AND i.dated <= day
+             GROUP BY i.tenant_id, i.invoice_id) o
      WHERE o.open_minor > 0
      GROUP BY o.tenant_id, o.bucket, o.currency
 $$;

@@ -49,6 +49,29 @@ GRANT SELECT ON
     read.erp_journal_entry, read.erp_journal_line
     TO guildhall_analyst;
 
+-- What everybody may do in Postgres is too much for a stranger in the same database: hold the advisory lock that orders
+-- history, so that nothing can be appended, and store large objects. Only a superuser can take that from PUBLIC; where
+-- migrations run as somebody else it stays, and the guide for operators says so.
+DO $$
+DECLARE
+    open_to_all regprocedure;
+    ours name;
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        RETURN;
+    END IF;
+    FOR open_to_all IN
+        SELECT oid FROM pg_proc
+         WHERE pronamespace = 'pg_catalog'::regnamespace
+           AND (proname ~ '^pg_(try_)?advisory_' OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea'))
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', open_to_all);
+        FOR ours IN SELECT rolname FROM pg_roles WHERE rolname IN ('guildhall_writer', 'guildhall_relay') LOOP
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', open_to_all, ours);
+        END LOOP;
+    END LOOP;
+END $$;
+
 -- Making a login is one statement here, so that name and password are quoted in one place. Only who may create roles can
 -- use it: it runs with the rights of its caller.
 CREATE OR REPLACE FUNCTION settings.add_analyst(tenant uuid, new_login text, new_password text) RETURNS void

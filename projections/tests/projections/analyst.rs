@@ -127,6 +127,9 @@ async fn an_analyst_writes_nothing_also_when_the_session_is_made_writable() {
         "ALTER TABLE read.reporting_plan DISABLE ROW LEVEL SECURITY",
         "SET ROLE guildhall",
         "CREATE ROLE another_one",
+        "SELECT lo_create(0)",
+        // Held, it would stop every append of every association.
+        "SELECT pg_advisory_lock(x'475548414c4c'::bigint + 1)",
     ];
     for writable in ["on", "off"] {
         client.batch_execute(&format!("SET default_transaction_read_only = {writable}")).await.unwrap();
