@@ -52,7 +52,8 @@ async fn three_associations_come_in_side_by_side_and_a_second_time_nothing_does(
     let mut server = Server::configured(database.url(), None);
     for (folder, as_of, _) in ASSOCIATIONS {
         let done = import(&server, &data.join(folder), &slug_of(folder), as_of);
-        assert!(done["events_appended"].as_u64().expect("a number") > 300, "{folder}: {done}");
+        let appended = done["events_appended"].as_u64().expect("a number");
+        assert!(appended > 200, "{folder}: only {appended} events");
     }
     server.start("all");
     // A rebuild waits until the live rows have come as far as history, and compares every row.

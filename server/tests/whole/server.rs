@@ -161,15 +161,6 @@ impl Client {
         answer
     }
 
-    /// Reads a path. Gives status and body.
-    pub(crate) async fn read(&self, path: &str) -> (u16, Value) {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
-        let response = request.send().await.expect("an answer");
-        let status = response.status().as_u16();
-        let text = response.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
     /// Founds the association of a slug.
     pub(crate) async fn found(&self, slug: &str) -> Uuid {
         let body = serde_json::json!({ "name": slug, "slug": slug, "time_zone": "UTC", "currency": "USD" });
