@@ -61,10 +61,9 @@ impl Refusal for MembershipRefusal {
             | Self::RenewalOutstanding
             | Self::NoRenewalRequested
             | Self::NoTermRunning => Kind::refused(word),
-            Self::TermsOutOfRange { .. }
-            | Self::TermTooLong(_)
-            | Self::OverrideInThePast
-            | Self::Money(_) => Kind::invalid(word),
+            Self::TermsOutOfRange { .. } | Self::TermTooLong(_) | Self::OverrideInThePast | Self::Money(_) => {
+                Kind::invalid(word)
+            }
         }
     }
 }

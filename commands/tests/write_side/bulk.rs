@@ -1,12 +1,16 @@
 //! Many commands by the stream.
 
-use futures::{StreamExt, stream};
+use axum::body::Body;
+use futures::{
+    StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use guildhall_commands::{bulk, registry::Sender};
 use guildhall_event_store::Actor;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{WriteSide, founders, member, plan};
+use crate::support::{WriteSide, answer, founders, member, plan};
 
 fn line(command: &str, key: &str, body: Value) -> String {
     json!({"command": command, "idempotency_key": key, "body": body}).to_string()
@@ -92,6 +96,33 @@ async fn sent_again_nothing_takes_effect_twice() {
     let again = side.bulk(&lines).await;
     assert_eq!(first, again);
     assert_eq!(side.history(founders()).await.len(), 601);
+}
+
+#[tokio::test]
+async fn too_much_work_is_refused_one_by_one_and_waited_for_in_bulk() {
+    let side = WriteSide::start().await;
+    let (_store, _executor, router) = side.small_node(2).await;
+    // Whoever holds the lock of history keeps the writer from committing, so that the queue fills up.
+    let database = side.database().connect().await;
+    let lock_of_history = "x'475548414c4c'::bigint + 1";
+    database.batch_execute(&format!("SELECT pg_advisory_lock({lock_of_history})")).await.expect("the lock is free");
+
+    let lines: Vec<_> = (1..=12).map(|n| line("RegisterMember", &format!("m-{n}"), member(n))).collect();
+    let bulk = side.bulk_at(&router, &lines);
+    let singles = async {
+        let single = async |n: u128| {
+            let request = side.request("founders", "RegisterMember", &format!("m-{n}"));
+            answer(&router, request.body(Body::from(member(n).to_string())).expect("well formed")).await
+        };
+        let mut answers: FuturesUnordered<_> = (101..=130).map(single).collect();
+        let refused = answers.next().await.expect("one is refused while nothing can be recorded");
+        assert_eq!((refused.status.as_u16(), refused.word()), (503, "overloaded"));
+        assert_eq!(refused.headers["retry-after"], "1");
+        database.batch_execute(&format!("SELECT pg_advisory_unlock({lock_of_history})")).await.expect("it is held");
+        answers.collect::<Vec<_>>().await
+    };
+    let (outcomes, _) = tokio::join!(bulk, singles);
+    assert!(outcomes.iter().all(|outcome| outcome["status"] == 201), "{outcomes:?}");
 }
 
 #[tokio::test]

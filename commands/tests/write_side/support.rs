@@ -82,7 +82,7 @@ impl WriteSide {
         let database = TestDatabase::create().await;
         let (kek, clock) = (KeyEncryptionKey::generate(), Clock::standing_at(start_of_time()));
         let keys = TokenKeys::parse(SECRET).expect("the secret is long enough");
-        let store = open(&database, &kek, &clock).await;
+        let store = open(StoreOptions::new(database.url(), kek.clone()), &clock).await;
         let executor = Executor::new(store.clone(), ExecutorOptions::default());
         let router = routes(&executor, &keys);
         Self { database, kek, keys, clock, store, executor, router }
@@ -97,7 +97,22 @@ impl WriteSide {
 
     /// Another node over the same database.
     pub(crate) async fn another_node(&self) -> (EventStore, Executor, Router) {
-        let store = open(&self.database, &self.kek, &self.clock).await;
+        self.node_with(StoreOptions::new(self.database.url(), self.kek.clone())).await
+    }
+
+    /// Another node that lets only so many units wait.
+    pub(crate) async fn small_node(&self, queue_units: usize) -> (EventStore, Executor, Router) {
+        let options = StoreOptions::new(self.database.url(), self.kek.clone());
+        self.node_with(StoreOptions { queue_units, ..options }).await
+    }
+
+    /// A connection of its own to the database.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    async fn node_with(&self, options: StoreOptions) -> (EventStore, Executor, Router) {
+        let store = open(options, &self.clock).await;
         let executor = Executor::new(store.clone(), ExecutorOptions::default());
         let router = routes(&executor, &self.keys);
         (store, executor, router)
@@ -139,12 +154,16 @@ impl WriteSide {
 
     /// Sends lines in bulk and gives the outcomes.
     pub(crate) async fn bulk(&self, lines: &[String]) -> Vec<Value> {
+        self.bulk_at(&self.router, lines).await
+    }
+
+    pub(crate) async fn bulk_at(&self, router: &Router, lines: &[String]) -> Vec<Value> {
         let request = Request::post("/v1/commands")
             .header("authorization", format!("Bearer {}", self.token("founders", &[Role::Api])))
             .header("content-type", "application/x-ndjson")
             .header("x-request-id", Uuid::from_u128(99).to_string())
             .body(Body::from(lines.join("\n")));
-        let response = self.router.clone().oneshot(request.expect("the request is well formed")).await;
+        let response = router.clone().oneshot(request.expect("the request is well formed")).await;
         let response = response.expect("a router always answers");
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.into_body().collect().await.expect("the body is whole").to_bytes();
@@ -196,8 +215,7 @@ pub(crate) async fn answer(router: &Router, request: Request<Body>) -> Reply {
     Reply { status, headers, body }
 }
 
-async fn open(database: &TestDatabase, kek: &KeyEncryptionKey, clock: &Clock) -> EventStore {
-    let options = StoreOptions::new(database.url(), kek.clone());
+async fn open(options: StoreOptions, clock: &Clock) -> EventStore {
     EventStore::open(options, clock.clone()).await.expect("the store opens on a migrated database")
 }
 
