@@ -12,6 +12,7 @@ mod consumer;
 pub mod envelope;
 mod options;
 mod partition;
+mod patience;
 mod relay;
 pub mod topics;
 

@@ -198,6 +198,22 @@ impl ConsumerError {
 /// The partitions of a group that are this process's to read.
 ///
 /// A thread of its own polls Kafka, because the client's callbacks want one; it stops when the consumer is dropped.
+///
+/// ```no_run
+/// # use guildhall_kafka::{Consumer, ConsumerOptions, KafkaOptions, PartitionBatch, Resume};
+/// # async fn checkpoint(topic: &str, partition: i32) -> std::io::Result<Resume> { unreachable!() }
+/// # async fn apply_and_move_checkpoint(batch: PartitionBatch) {}
+/// # async fn example(store: guildhall_event_store::EventStore) -> Result<(), Box<dyn std::error::Error>> {
+/// let options = ConsumerOptions::new(KafkaOptions::new("localhost:9092"), "guildhall.directory");
+/// let resume = |topic: String, partition| async move { checkpoint(&topic, partition).await };
+/// let mut consumer = Consumer::start(options, store, resume)?;
+/// loop {
+///     for batch in consumer.next().await? {
+///         apply_and_move_checkpoint(batch).await;
+///     }
+/// }
+/// # }
+/// ```
 pub struct Consumer {
     rounds: mpsc::Receiver<Result<Vec<PartitionBatch>, ConsumerError>>,
     applied: mpsc::Sender<Vec<Mark>>,

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use guildhall_event_store::EventStore;
 use rdkafka::{
     Message, TopicPartitionList,
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::{
     envelope::{Decoder, EnvelopeError},
+    patience::Patience,
     topics::{self, Place},
 };
 
@@ -31,8 +31,6 @@ use crate::{
 const WAIT: Duration = Duration::from_millis(100);
 /// How much of history a repair reads at once.
 const REPAIR_PAGE: usize = 2_000;
-/// How long to wait before a consumer is made anew after an error: at first, and at most.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// What the thread works with as long as it lives.
 pub(super) struct Worker {
@@ -56,9 +54,9 @@ enum End {
 impl Worker {
     /// One session after another, until stopped or until something happened that a person has to look at.
     pub(super) fn run(mut self) {
-        let mut delays = delays();
-        loop {
-            let began = Instant::now();
+        let mut patience = Patience::new();
+        while !self.is_stopped() {
+            patience.begin();
             let error = match Session::open(&self).and_then(|session| session.run(&mut self)) {
                 Ok(End::Stopped) => return,
                 Ok(End::Stalled) => {
@@ -73,26 +71,16 @@ impl Worker {
                 let _ = self.rounds.blocking_send(Err(error));
                 return;
             }
-            if began.elapsed() > RETRY_AFTER.1 {
-                delays = self::delays();
-            }
-            let delay = delays.next().unwrap_or(RETRY_AFTER.1);
+            let delay = patience.delay();
             tracing::warn!(%error, group = self.options.group, ?delay, "the consumer begins again");
-            let stopped = self.stop.clone();
-            if self.runtime.block_on(tokio::time::timeout(delay, stopped.cancelled())).is_ok() {
-                return;
-            }
+            // Being stopped ends the wait, and then the loop.
+            let _ = self.runtime.block_on(self.stop.run_until_cancelled(tokio::time::sleep(delay)));
         }
     }
 
     fn is_stopped(&self) -> bool {
         self.stop.is_cancelled() || self.rounds.is_closed()
     }
-}
-
-fn delays() -> impl Iterator<Item = Duration> {
-    let (first, most) = RETRY_AFTER;
-    ExponentialBuilder::default().with_min_delay(first).with_max_delay(most).without_max_times().build()
 }
 
 /// One member of the group, from joining to leaving.
@@ -105,7 +93,8 @@ struct Session {
 impl Session {
     fn open(worker: &Worker) -> Result<Self, ConsumerError> {
         let options = &worker.options;
-        worker.runtime.block_on(topics::ensure(&options.kafka))?;
+        let ready = worker.runtime.block_on(worker.stop.run_until_cancelled(topics::ensure(&options.kafka)));
+        ready.unwrap_or(Ok(()))?;
         let assignment = Assignment::new(
             worker.resume.clone(),
             worker.runtime.clone(),

@@ -11,9 +11,8 @@ mod lease;
 mod producer;
 mod session;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use guildhall_event_store::{EventStore, StoreError};
 use rdkafka::error::KafkaError;
 use tokio_util::sync::CancellationToken;
@@ -21,13 +20,11 @@ use uuid::Uuid;
 
 use crate::{
     options::{KafkaOptions, OptionsError, check_present},
+    patience::Patience,
     topics::{self, TopicError},
 };
 use lease::{Checkpoint, Lease};
 use session::Session;
-
-/// How long to wait before beginning again after an error: at first, and at most.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// What a relay does and how often.
 #[derive(Debug, Clone)]
@@ -161,18 +158,15 @@ impl Relay {
     /// # Errors
     /// Something that a person has to look at. What may pass is tried again, without end.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), RelayError> {
-        let mut delays = delays();
+        let mut patience = Patience::new();
         loop {
-            let began = Instant::now();
+            patience.begin();
             let Err(error) = self.relay_as_long_as_we_may(&shutdown).await else { return Ok(()) };
             if error.is_lasting() {
                 tracing::error!(%error, "the relay stops");
                 return Err(error);
             }
-            if began.elapsed() > RETRY_AFTER.1 {
-                delays = self::delays();
-            }
-            let delay = delays.next().unwrap_or(RETRY_AFTER.1);
+            let delay = patience.delay();
             tracing::warn!(%error, ?delay, "the relay begins again from its checkpoint");
             if shutdown.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
                 return Ok(());
@@ -201,15 +195,21 @@ impl Relay {
         }
     }
 
+    /// Makes sure that topics, history and checkpoint belong together.
+    async fn prepare(&self, checkpoint: &Checkpoint) -> Result<(), RelayError> {
+        topics::ensure(&self.options.kafka).await?;
+        continuity::check(&self.store, checkpoint).await?;
+        continuity::check_kafka(&self.store, &self.options.kafka).await
+    }
+
     async fn session(
         &self,
         shutdown: &CancellationToken,
         lease: &Lease,
         checkpoint: Checkpoint,
     ) -> Result<(), RelayError> {
-        topics::ensure(&self.options.kafka).await?;
-        continuity::check(&self.store, &checkpoint).await?;
-        continuity::check_kafka(&self.store, &self.options.kafka).await?;
+        let Some(ready) = shutdown.run_until_cancelled(self.prepare(&checkpoint)).await else { return Ok(()) };
+        ready?;
         tracing::info!(checkpoint.position, "relaying");
         metrics::gauge!("relay_active").set(1);
         let mut session = Session::new(&self.store, &self.options, lease, checkpoint)?;
@@ -221,9 +221,4 @@ impl Relay {
             }
         }
     }
-}
-
-fn delays() -> impl Iterator<Item = Duration> {
-    let (first, most) = RETRY_AFTER;
-    ExponentialBuilder::default().with_min_delay(first).with_max_delay(most).without_max_times().build()
 }

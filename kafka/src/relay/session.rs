@@ -64,6 +64,7 @@ impl<'a> Session<'a> {
             if self.producer.in_flight() >= self.options.batches_in_flight {
                 // Time running out is no error: the lease has to be kept while Kafka is slow.
                 let _ = tokio::time::timeout(WAIT, self.producer.changed()).await;
+                self.note_lag(self.store.head().await?);
                 continue;
             }
             let head = tokio::select! {
@@ -71,13 +72,18 @@ impl<'a> Session<'a> {
                 () = self.producer.changed() => continue,
                 head = self.store.wait_past(self.sent.position, self.pause()) => head?,
             };
-            #[expect(clippy::cast_precision_loss, reason = "a lag that large needs no exact number")]
-            metrics::gauge!("relay_lag_positions").set(head.saturating_sub(self.checkpoint.position) as f64);
+            self.note_lag(head);
             if head > self.sent.position {
                 self.send_next(head).await?;
             }
         }
         Ok(())
+    }
+
+    fn note_lag(&self, head: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "a lag that large needs no exact number")]
+        let lag = head.saturating_sub(self.checkpoint.position) as f64;
+        metrics::gauge!("relay_lag_positions").set(lag);
     }
 
     async fn send_next(&mut self, head: u64) -> Result<(), RelayError> {

@@ -1,8 +1,15 @@
 //! What is appended arrives: all of it, once, in order, as it was.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use guildhall_kafka::{ConsumerOptions, GroupProtocol, Place, envelope};
+use guildhall_kafka::{Consumer, ConsumerOptions, GroupProtocol, Place, Resume, envelope};
 use rdkafka::{
     ClientConfig,
     producer::{FutureProducer, FutureRecord},
@@ -93,6 +100,29 @@ async fn readers_of_one_group_share_the_partitions_and_apply_each_event_once() {
     })
     .await;
     one.assert_applied_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_reader_whose_checkpoint_cannot_be_read_tries_again_until_it_can() {
+    let Some(world) = World::open().await else { return };
+    world.append(10, 10).await;
+    let relay = world.relay();
+    let mut options = ConsumerOptions::new(world.kafka.clone(), world.kafka.prefix.clone());
+    options.protocol = GroupProtocol::Consumer;
+    let failures = AtomicUsize::new(2);
+    let resume = move |_, _| {
+        let fail = failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        async move { if fail { Err(io::Error::other("the database is away")) } else { Ok(Resume::default()) } }
+    };
+    let mut consumer = Consumer::start(options, world.store.clone(), resume).expect("the options are good");
+    let mut events = 0;
+    while events < 100 {
+        let round = within("a round", consumer.next()).await.expect("the consumer goes on");
+        events += round.iter().map(|batch| batch.events.len()).sum::<usize>();
+    }
+    assert_eq!(events, 100);
+    consumer.shutdown().await;
     relay.shutdown().await;
 }
 
