@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     csv::{self, Tabular},
-    format::{self, Format},
+    format::{self, Format, ListFormat},
 };
 
 /// The header that says how far the data of an answer has come.
@@ -80,6 +80,11 @@ impl IntoResponse for Early {
 }
 
 impl Asked {
+    /// The shape to answer a list in.
+    pub(crate) fn list_shape(&self, format: Option<ListFormat>) -> Result<Format, Problem> {
+        self.shape(format.map(Format::from), format::LIST)
+    }
+
     /// The shape to answer in, of those on offer.
     pub(crate) fn shape(&self, format: Option<Format>, offers: &[Format]) -> Result<Format, Problem> {
         format::choose(format, &self.headers, offers)

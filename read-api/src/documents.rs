@@ -3,7 +3,10 @@
 use guildhall_web::problem::ProblemBody;
 use utoipa::{
     OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    openapi::{
+        Header, Object, RefOr, Type,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
 };
 
 const BEARER: &str = "bearer";
@@ -31,12 +34,31 @@ pub(crate) fn common() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Every operation of this room needs a token. Said for each, because a document that this one becomes a part of
-/// has operations that need none.
-pub(crate) fn require_token(document: &mut utoipa::openapi::OpenApi) {
-    for item in document.paths.paths.values_mut() {
-        if let Some(operation) = &mut item.get {
-            operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], _>(BEARER, [])]);
+/// Says of every operation what holds for all of them: each needs a token, and each answer says how far its data
+/// has come. The token is named operation by operation, because a document that this one becomes a part of has
+/// operations that need none.
+pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi) {
+    let operations = document.paths.paths.values_mut().filter_map(|item| item.get.as_mut());
+    for operation in operations {
+        operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], _>(BEARER, [])]);
+        let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") else { continue };
+        answer.description = operation.summary.clone().unwrap_or_default();
+        for (name, meaning) in HEADERS {
+            answer.headers.insert((*name).to_owned(), text_header(meaning).into());
         }
     }
+}
+
+/// What stands in the headers of an answer.
+const HEADERS: &[(&str, &str)] = &[
+    ("Guildhall-Position", "Everything recorded up to this consistency token is in the answer"),
+    ("ETag", "Send it as `If-None-Match` to be told whether anything has changed; missing where nothing may be kept"),
+    ("Link", "The next page, where there is one (RFC 8288)"),
+];
+
+/// A header with text in it.
+pub(crate) fn text_header(meaning: &str) -> Header {
+    let mut header = Header::new(Object::with_type(Type::String));
+    header.description = Some(meaning.to_owned());
+    header
 }

@@ -33,14 +33,14 @@ use utoipa_axum::router::OpenApiRouter;
 /// All read endpoints.
 pub fn router(state: ReadState) -> OpenApiRouter {
     let mut router = routes().with_state(state);
-    documents::require_token(router.get_openapi_mut());
+    documents::complete(router.get_openapi_mut());
     router
 }
 
 /// The documents of all read endpoints.
 pub fn document() -> OpenApi {
     let mut document = routes().into_openapi();
-    documents::require_token(&mut document);
+    documents::complete(&mut document);
     document
 }
 

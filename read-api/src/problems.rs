@@ -8,8 +8,10 @@ use guildhall_web::{Kind, Position, Problem, problem};
 use tokio_postgres::error::SqlState;
 use utoipa::{
     IntoResponses,
-    openapi::{Content, Header, Object, Ref, RefOr, ResponseBuilder, Type, response::Response},
+    openapi::{Content, Ref, RefOr, ResponseBuilder, response::Response},
 };
+
+use crate::documents::text_header;
 
 /// The read model has not come as far as `at_least` asks, within the time a read may wait.
 pub(crate) const POSITION_NOT_REACHED: Kind = Kind {
@@ -123,10 +125,4 @@ impl IntoResponses for OneRead {
 fn documented(description: &str) -> Response {
     let body = Content::new(Some(Ref::from_schema_name("Problem")));
     ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, body).build()
-}
-
-fn text_header(description: &str) -> Header {
-    let mut header = Header::new(Object::with_type(Type::String));
-    header.description = Some(description.to_owned());
-    header
 }

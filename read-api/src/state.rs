@@ -9,7 +9,7 @@ use deadpool_postgres::{Object, Pool};
 use guildhall_aggregates::{TenantId, association::Association};
 use guildhall_event_store::EventStore;
 use guildhall_projections::{Projector, reached};
-use guildhall_web::{Position, Problem, TokenKeys};
+use guildhall_web::{Position, Problem, TokenKeys, problem::kind};
 
 use crate::{answer::Mark, problems};
 
@@ -75,6 +75,7 @@ impl ReadState {
             };
             // Whoever waits holds no connection: others may need it to come forward.
             drop(client);
+            self.refuse_beyond_history(wanted).await?;
             let left = self.limits.max_wait.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(problems::not_reached(wanted, here));
@@ -84,20 +85,23 @@ impl ReadState {
         }
     }
 
-    /// Reads history itself, once it is as long as asked.
-    ///
-    /// # Errors
-    /// `position-not-reached` when it is not within the limit.
-    pub(crate) async fn history(&self, at_least: Option<Position>) -> Result<Mark, Problem> {
-        let head = match at_least {
-            Some(Position(wanted)) if wanted > 0 => self.store.wait_past(wanted - 1, self.limits.max_wait).await,
-            _ => self.store.head().await,
-        };
-        let position = Position(head.map_err(problems::of_store)?);
-        match at_least {
-            Some(wanted) if position < wanted => Err(problems::not_reached(wanted, position)),
-            _ => Ok(Mark { source: "history", version: 1, position }),
+    /// A receipt is given when its position is durable, so nobody was ever given a token beyond history's end.
+    async fn refuse_beyond_history(&self, wanted: Position) -> Result<(), Problem> {
+        let head = Position(self.store.head().await.map_err(problems::of_store)?);
+        if wanted <= head {
+            return Ok(());
         }
+        let detail = format!("History ends at {head}; pass the `token` of a receipt of this server.");
+        Err(Problem::new(kind::INVALID_QUERY, detail).at("at_least", "no receipt has this token"))
+    }
+
+    /// Reads history itself. What a token stands for is in it: no receipt is given before.
+    pub(crate) async fn history(&self, at_least: Option<Position>) -> Result<Mark, Problem> {
+        if let Some(wanted) = at_least {
+            self.refuse_beyond_history(wanted).await?;
+        }
+        let position = Position(self.store.head().await.map_err(problems::of_store)?);
+        Ok(Mark { source: "history", version: 1, position })
     }
 
     /// What the association says of itself.

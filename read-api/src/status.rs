@@ -21,7 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<ReadState> {
 
 /// How far history and the read models have come.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Status {
+pub(crate) struct Progress {
     /// Each read model.
     projections: Vec<ProjectionStatus>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct ProjectionStatus {
     get,
     path = "/v1/status",
     tag = "operations",
-    responses((status = OK, body = One<Status>), AnyRead),
+    responses((status = OK, body = One<Progress>), AnyRead),
 )]
 pub(crate) async fn status(State(read): State<ReadState>, asked: Asked) -> Result<Response, Early> {
     let format = asked.shape(None, &[Format::Json])?;
@@ -59,7 +59,7 @@ pub(crate) async fn status(State(read): State<ReadState>, asked: Asked) -> Resul
     for projection in &mut projections {
         projection.behind = mark.position.0.saturating_sub(projection.position.0);
     }
-    asked.passing_answer(format, mark).one(Status { projections })
+    asked.passing_answer(format, mark).one(Progress { projections })
 }
 
 async fn of<P: Projector>(client: &Client) -> Result<ProjectionStatus, Problem> {

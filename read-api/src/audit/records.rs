@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ReadState,
     answer::{Asked, Early, Page},
-    format::{self, Format},
+    format::ListFormat,
     parameters::{Count, Limit},
     problems::{AnyRead, of_store},
 };
@@ -48,7 +48,7 @@ pub(crate) struct RecordsQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// The history of the association, in order
@@ -68,7 +68,7 @@ pub(crate) async fn records(
     Query(query): Query<RecordsQuery>,
 ) -> Result<Response, Early> {
     super::admit(&asked.caller)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let mark = read.history(query.at_least).await?;
     let answer = if query.open { asked.passing_answer(format, mark) } else { asked.answer(format, mark, ())? };
 

@@ -61,7 +61,6 @@ pub(crate) struct PastState {
     /// When the record of this version was made.
     recorded_at: DateTime<Utc>,
     /// The state as the rules see it: what later decisions depend on, not all that was recorded.
-    #[schema(value_type = Object)]
     state: Value,
 }
 
@@ -73,7 +72,7 @@ pub(crate) struct PastState {
     get,
     path = "/v1/streams/{stream}/state",
     tag = super::TAG,
-    params(("stream" = String, Path, description = "`category-uuid`", example = "membership-0198c0de-0000-7000-8000-000000000001"), StateQuery),
+    params(("stream" = String, Path, description = "`category-uuid`", pattern = "^[a-z_]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", example = "membership-0198c0de-0000-7000-8000-000000000001"), StateQuery),
     responses((status = OK, body = One<PastState>), OneRead),
 )]
 pub(crate) async fn state_of_stream(

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ReadState,
     answer::{Asked, Early, Page},
-    format::{self, Format},
+    format::ListFormat,
     parameters::{Count, Limit},
     path::Named,
     problems::{OneRead, not_found, of_store},
@@ -40,7 +40,7 @@ pub(crate) struct StreamQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// The records of one stream, in order
@@ -51,7 +51,7 @@ pub(crate) struct StreamQuery {
     get,
     path = "/v1/streams/{stream}",
     tag = super::TAG,
-    params(("stream" = String, Path, description = "`category-uuid`", example = "membership-0198c0de-0000-7000-8000-000000000001"), StreamQuery),
+    params(("stream" = String, Path, description = "`category-uuid`", pattern = "^[a-z_]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", example = "membership-0198c0de-0000-7000-8000-000000000001"), StreamQuery),
     responses((status = OK, content((Page<Record> = "application/json"), (String = "text/csv"))), OneRead),
 )]
 pub(crate) async fn records_of_stream(
@@ -61,7 +61,7 @@ pub(crate) async fn records_of_stream(
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, Early> {
     super::admit(&asked.caller)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let mark = read.history(query.at_least).await?;
     let answer = if query.open { asked.passing_answer(format, mark) } else { asked.answer(format, mark, ())? };
 

@@ -60,14 +60,14 @@ pub(crate) struct InvoiceSheet {
     /// What is still open.
     open_minor: i64,
     /// The lines.
-    lines: Vec<Line>,
+    lines: Vec<ChargedLine>,
     /// What counts against it, in order.
     movements: Vec<Movement>,
 }
 
 /// One line of an invoice.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Line {
+pub(crate) struct ChargedLine {
     /// What is charged for.
     description: String,
     /// `dues`, `event_fee`, `donation` or `other`.
@@ -153,7 +153,7 @@ impl InvoiceSheet {
             tax_minor: tax.minor,
             // What is open is left to the aggregate.
             open_minor: 0,
-            lines: lines.iter().map(Line::of).collect(),
+            lines: lines.iter().map(ChargedLine::of).collect(),
             movements: Vec::new(),
         })
     }
@@ -182,7 +182,7 @@ impl InvoiceSheet {
     }
 }
 
-impl Line {
+impl ChargedLine {
     fn of(line: &invoice::InvoiceLine) -> Self {
         Self {
             description: line.description.clone(),

@@ -14,7 +14,7 @@ use crate::{
     answer::{Asked, Early, Page},
     csv::{Cell, Tabular},
     cursor::{self, Cursor},
-    format::{self, Format},
+    format::ListFormat,
     parameters::{Day, Limit},
     problems::{AnyRead, of_postgres},
 };
@@ -44,7 +44,7 @@ pub(crate) struct InvoicesQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// What an invoice is for, as a question names it.
@@ -122,7 +122,7 @@ pub(crate) async fn invoices(
     Query(query): Query<InvoicesQuery>,
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 

@@ -24,7 +24,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct MemberQuery {
     /// Through whose eyes: `public`, or a member's id (needs the scope `api`).
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(public|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
     seen_by: Option<SeenBy>,
     /// A consistency token: wait until this is in the answer.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ReadState,
     answer::{Asked, Early, Page},
-    format::{self, Format},
+    format::ListFormat,
     parameters::{Limit, Words},
     problems::AnyRead,
 };
@@ -25,24 +25,24 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct DirectoryQuery {
     /// A name, or the beginnings of its words. Case and accents do not matter, and a typing error is forgiven.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
     search: Option<Words>,
     /// Only who has a membership of the plan with this code.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
     plan: Option<Words>,
     /// Only who has a membership with this status today.
     #[param(inline)]
     status: Option<Status>,
     /// Only who holds this credential, such as `RN`.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
     credential: Option<Words>,
     /// Only who lives there. Case and accents do not matter.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
     city: Option<Words>,
     /// Only who belongs to this organization.
     organization: Option<Uuid>,
     /// Through whose eyes: `public`, or a member's id (needs the scope `api`).
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(public|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
     seen_by: Option<SeenBy>,
     /// `next` of the page before.
     after: Option<Uuid>,
@@ -55,7 +55,7 @@ pub(crate) struct DirectoryQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 impl DirectoryQuery {
@@ -88,7 +88,7 @@ pub(crate) async fn directory(
     Query(query): Query<DirectoryQuery>,
 ) -> Result<Response, Early> {
     let viewer = sight::of(&asked.caller, query.seen_by)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let tenant = asked.caller.tenant;
     let today = read.today(tenant).await?;
     let reading = read.reading::<Directory>(query.at_least).await?;

@@ -31,12 +31,12 @@ pub(crate) struct EventSheet {
     /// What stands on the calendar.
     event: CalendarEntry,
     /// Its capacity pools; none before registration is opened.
-    pools: Vec<Pool>,
+    pools: Vec<PoolSheet>,
 }
 
 /// How full one capacity pool is, in places.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Pool {
+pub(crate) struct PoolSheet {
     /// Its name.
     name: String,
     /// How many places it has; null for no limit.
@@ -81,10 +81,10 @@ pub(crate) async fn event(
     )
     .map_err(|error| of_postgres(&error))?;
     let event = found.pop().ok_or_else(|| not_found("event"))?.into();
-    answer.one(EventSheet { event, pools: pools.into_iter().map(Pool::from).collect() })
+    answer.one(EventSheet { event, pools: pools.into_iter().map(PoolSheet::from).collect() })
 }
 
-impl From<PoolFill> for Pool {
+impl From<PoolFill> for PoolSheet {
     fn from(fill: PoolFill) -> Self {
         Self {
             name: fill.pool,

@@ -12,7 +12,7 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
-    format::{self, Format},
+    format::ListFormat,
     problems::{AnyRead, of_postgres},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct EventsQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// An association event on the calendar.
@@ -66,7 +66,7 @@ pub(crate) async fn events(
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 

@@ -18,7 +18,7 @@ use crate::{
     answer::{Asked, Early, Page},
     csv::{Cell, Tabular},
     directory::sight,
-    format::{self, Format},
+    format::ListFormat,
     parameters::{Count, Limit},
     path::Named,
     problems::{OneRead, not_found},
@@ -41,7 +41,7 @@ pub(crate) struct RosterQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// One registration.
@@ -92,7 +92,7 @@ pub(crate) async fn roster(
     Query(query): Query<RosterQuery>,
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let tenant = asked.caller.tenant;
     let viewer = sight::of(&asked.caller, None)?;
     let today = read.today(tenant).await?;

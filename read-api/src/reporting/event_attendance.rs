@@ -12,7 +12,7 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
-    format::{self, Format},
+    format::ListFormat,
     problems::{AnyRead, of_postgres},
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct AttendanceQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// Who was expected at an association event and who came, in places.
@@ -74,7 +74,7 @@ pub(crate) async fn event_attendance(
     Query(query): Query<AttendanceQuery>,
 ) -> Result<Response, Early> {
     super::admit(&asked.caller)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 

@@ -12,7 +12,7 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
-    format::{self, Format},
+    format::ListFormat,
     problems::{AnyRead, of_postgres},
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct FillQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// How full one capacity pool of an association event is, in places.
@@ -78,7 +78,7 @@ pub(crate) async fn event_fill(
     Query(query): Query<FillQuery>,
 ) -> Result<Response, Early> {
     super::admit(&asked.caller)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 

@@ -10,7 +10,7 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
-    format::{self, Format},
+    format::ListFormat,
     parameters::Day,
     problems::{AnyRead, of_postgres},
 };
@@ -27,7 +27,7 @@ pub(crate) struct AgeingQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// What is open of invoices of one age.
@@ -63,7 +63,7 @@ pub(crate) async fn invoice_ageing(
         Some(Day(on)) => on,
         None => read.today(asked.caller.tenant).await?,
     };
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, on)?;
 

@@ -11,7 +11,7 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
-    format::{self, Format},
+    format::ListFormat,
     parameters::Day,
     problems::{AnyRead, of_postgres},
 };
@@ -28,7 +28,7 @@ pub(crate) struct MembershipsQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// Memberships of one plan in one status.
@@ -66,7 +66,7 @@ pub(crate) async fn memberships(
         Some(Day(on)) => on,
         None => read.today(asked.caller.tenant).await?,
     };
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, on)?;
 

@@ -11,7 +11,7 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
-    format::{self, Format},
+    format::ListFormat,
     parameters::Day,
     problems::{AnyRead, of_postgres},
 };
@@ -31,7 +31,7 @@ pub(crate) struct RevenueQuery {
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
     #[param(inline)]
-    format: Option<Format>,
+    format: Option<ListFormat>,
 }
 
 /// Revenue of one kind in one month, as invoiced and before tax.
@@ -66,7 +66,7 @@ pub(crate) async fn revenue(
 ) -> Result<Response, Early> {
     super::admit(&asked.caller)?;
     let (from, to) = super::months(query.from, query.to)?;
-    let format = asked.shape(query.format, format::LIST)?;
+    let format = asked.list_shape(query.format)?;
     let reading = read.reading::<Reporting>(query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 
