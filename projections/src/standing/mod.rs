@@ -4,27 +4,28 @@
 //! What a status follows from lies in three streams that may come in any order: the membership itself, the association's
 //! rules and the member's death. Each is kept, and whichever comes last computes the spans anew from all of them.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use deadpool_postgres::Transaction;
 use guildhall_aggregates::{
-    PlanId,
     association::AssociationRecord,
     member::MemberEvent,
     membership::{MembershipEvent, MembershipFacts, StatusRules},
     membership_plan::PlanEvent,
 };
 use guildhall_event_store::RecordedEvent;
-use postgres_types::{FromSql, Json, ToSql};
-use serde::{Deserialize, Serialize};
+use postgres_types::Json;
 use tokio_postgres::Error;
 use uuid::Uuid;
 
 use crate::{
     decode::{Decoded, Decoder},
-    rows::{KeyedRow, Row, WorkingSet, insert},
+    rows::{KeyedRow, WorkingSet, insert},
 };
+use rows::{DeathRow, Known, MembershipRow, PlanRow, RulesRow, SpanRow};
 
 /// How many memberships are computed anew at once when an association changes its rules.
 const PAGE: i64 = 5_000;
@@ -36,111 +37,6 @@ pub(crate) struct StandingTables {
     pub(crate) death: &'static str,
     pub(crate) membership: &'static str,
     pub(crate) span: &'static str,
-}
-
-#[derive(Debug, Clone, ToSql, FromSql)]
-#[postgres(name = "plan")]
-struct PlanRow {
-    tenant_id: Uuid,
-    plan_id: Uuid,
-    code: String,
-    name: String,
-    retired: bool,
-}
-
-#[derive(Debug, Clone, ToSql, FromSql)]
-#[postgres(name = "status_rules")]
-struct RulesRow {
-    tenant_id: Uuid,
-    rules: Json<StatusRules>,
-}
-
-#[derive(Debug, Clone, ToSql, FromSql)]
-#[postgres(name = "death")]
-struct DeathRow {
-    tenant_id: Uuid,
-    member_id: Uuid,
-    died_on: NaiveDate,
-}
-
-#[derive(Debug, Clone, ToSql, FromSql)]
-#[postgres(name = "membership")]
-struct MembershipRow {
-    tenant_id: Uuid,
-    membership_id: Uuid,
-    member_id: Uuid,
-    plan_id: Uuid,
-    joined_on: NaiveDate,
-    active: bool,
-    starts_on: Option<NaiveDate>,
-    ends_on: Option<NaiveDate>,
-    facts: Json<Known>,
-}
-
-/// What is known of a membership, as it is kept in its row.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Known {
-    /// What its status follows from, but for a death.
-    status: MembershipFacts,
-    /// The plans it was of, each with its first day, in the order they were sold.
-    plans: Vec<(NaiveDate, PlanId)>,
-}
-
-#[derive(Debug, Clone, ToSql)]
-#[postgres(name = "status_span")]
-struct SpanRow {
-    tenant_id: Uuid,
-    membership_id: Uuid,
-    from_on: NaiveDate,
-    to_on: Option<NaiveDate>,
-    member_id: Uuid,
-    plan_id: Uuid,
-    status: &'static str,
-}
-
-impl Row for PlanRow {
-    const TYPE: &'static str = "read.plan";
-}
-impl KeyedRow<2> for PlanRow {
-    const KEY: [&'static str; 2] = ["tenant_id", "plan_id"];
-    const COLUMNS: &'static str = "tenant_id, plan_id, code, name, retired";
-    fn key(&self) -> [Uuid; 2] {
-        [self.tenant_id, self.plan_id]
-    }
-}
-impl Row for RulesRow {
-    const TYPE: &'static str = "read.status_rules";
-}
-impl KeyedRow<1> for RulesRow {
-    const KEY: [&'static str; 1] = ["tenant_id"];
-    const COLUMNS: &'static str = "tenant_id, rules";
-    fn key(&self) -> [Uuid; 1] {
-        [self.tenant_id]
-    }
-}
-impl Row for DeathRow {
-    const TYPE: &'static str = "read.death";
-}
-impl KeyedRow<2> for DeathRow {
-    const KEY: [&'static str; 2] = ["tenant_id", "member_id"];
-    const COLUMNS: &'static str = "tenant_id, member_id, died_on";
-    fn key(&self) -> [Uuid; 2] {
-        [self.tenant_id, self.member_id]
-    }
-}
-impl Row for MembershipRow {
-    const TYPE: &'static str = "read.membership";
-}
-impl KeyedRow<2> for MembershipRow {
-    const KEY: [&'static str; 2] = ["tenant_id", "membership_id"];
-    const COLUMNS: &'static str =
-        "tenant_id, membership_id, member_id, plan_id, joined_on, active, starts_on, ends_on, facts";
-    fn key(&self) -> [Uuid; 2] {
-        [self.tenant_id, self.membership_id]
-    }
-}
-impl Row for SpanRow {
-    const TYPE: &'static str = "read.status_span";
 }
 
 /// The events of a batch that standing follows from.
