@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     CancelRegistration, CancellationFee, EventRoster, ExpireDue, PromotionReason, RosterEvent, RosterRefusal, Standing,
     book::Entry,
-    waitlist::{MOST_LAPSED, Room},
+    waitlist::{MOST_LAPSED, Queue, Room},
 };
 use crate::Money;
 
@@ -71,7 +71,7 @@ impl EventRoster {
         let reason = if lapsed.is_empty() { PromotionReason::RoomLeft } else { PromotionReason::PlaceLapsed };
         let expired =
             |entry: &&Entry| RosterEvent::RegistrationExpired { registration_id: entry.registration.registration_id };
-        lapsed.iter().map(expired).chain(self.offers(self.queue(), room, reason, now)).collect()
+        lapsed.iter().map(expired).chain(self.offers(Queue::Waitlist, room, reason, now)).collect()
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     CancellationFee, CapacityPool, ChangeCapacity, EventRoster, OpenRegistration, Opening, PromotionReason,
-    RosterEvent, RosterPolicy, RosterRefusal, TicketType, waitlist::Room,
+    RosterEvent, RosterPolicy, RosterRefusal, TicketType,
+    waitlist::{Queue, Room},
 };
 use crate::money::Currency;
 
@@ -46,7 +47,7 @@ impl EventRoster {
         let mut room = Room::of(&self.book);
         room.resize(&self.book, &pool, size);
         let mut events = vec![RosterEvent::CapacityChanged { pool, size }];
-        events.extend(self.offers(self.queue(), room, PromotionReason::CapacityRaised, now));
+        events.extend(self.offers(Queue::Waitlist, room, PromotionReason::CapacityRaised, now));
         Ok(events)
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     EventRoster, PromotionReason, RegisterForEvent, Registration, RosterEvent, RosterPolicy, RosterRefusal, TicketType,
-    waitlist::{Room, after},
+    waitlist::{Queue, Room, after},
 };
 
 /// The largest group.
@@ -61,7 +61,7 @@ impl EventRoster {
             return Err(RosterRefusal::WaitlistFull { most: MOST_WAITING });
         }
         let offers = if room.fits(self.book.pools_of(&registration.ticket_type), registration.places) {
-            self.offers(self.queue_with(&registration, now), room, PromotionReason::RoomLeft, now)
+            self.offers(Queue::With(&registration), room, PromotionReason::RoomLeft, now)
         } else {
             vec![]
         };

@@ -1,6 +1,6 @@
 //! Who is next. A freed place becomes an offer in the decision that freed it, in the order of the waitlist.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -70,10 +70,6 @@ impl<'a> Room<'a> {
             *free = Some(0);
         }
     }
-
-    fn is_exhausted(&self) -> bool {
-        self.free.values().all(|free| free.is_some_and(|free| free <= 0))
-    }
 }
 
 impl EventRoster {
@@ -99,29 +95,7 @@ impl EventRoster {
         now: DateTime<Utc>,
     ) -> Vec<RosterEvent> {
         let room = Room::of(&self.book).without(&self.book, leaving);
-        let leaves = leaving.registration.registration_id;
-        self.offers(self.queue().filter(|next| next.registration_id != leaves), room, reason, now)
-    }
-
-    /// The waitlist, first come first.
-    pub(super) fn queue(&self) -> impl Iterator<Item = &Registration> {
-        self.book.waitlist.iter().filter_map(|turn| self.waiting(turn.registration_id()))
-    }
-
-    /// The waitlist with a newcomer in their turn.
-    pub(super) fn queue_with<'a>(
-        &'a self,
-        newcomer: &'a Registration,
-        now: DateTime<Utc>,
-    ) -> impl Iterator<Item = &'a Registration> {
-        let turn = Turn::new(newcomer, now, self.book.arrivals);
-        let ahead = self.book.waitlist.range(..turn).filter_map(|turn| self.waiting(turn.registration_id()));
-        let behind = self.book.waitlist.range(turn..).filter_map(|turn| self.waiting(turn.registration_id()));
-        ahead.chain([newcomer]).chain(behind)
-    }
-
-    fn waiting(&self, registration_id: RegistrationId) -> Option<&Registration> {
-        self.book.entries.get(&registration_id).map(|entry| &entry.registration)
+        self.offers(Queue::Without(leaving.registration.registration_id), room, reason, now)
     }
 
     /// Offers places to those in the queue while there is room and registration is open.
@@ -129,19 +103,21 @@ impl EventRoster {
     /// Who is next and needs more than a pool has keeps the rest of that pool for themselves, unless the
     /// event passes over large groups; then each pass is recorded with the offer it made way for.
     /// Source: "Waitlist" of the domain rules.
-    pub(super) fn offers<'a>(
+    pub(super) fn offers(
         &self,
-        queue: impl Iterator<Item = &'a Registration>,
+        queue: Queue<'_>,
         mut room: Room<'_>,
         reason: PromotionReason,
         now: DateTime<Utc>,
     ) -> Vec<RosterEvent> {
         let Some(opening) = self.opening.as_ref().filter(|_| self.is_open(now)) else { return vec![] };
         let until = after(now, TimeDelta::hours(i64::from(opening.policy.offer_hours)));
+        let wanted = self.wanted(queue);
         let mut events = vec![];
         let mut skipped: Vec<(&Registration, Vec<&String>)> = vec![];
-        for next in queue {
-            if room.is_exhausted() || events.len() >= MOST_OFFERS || skipped.len() >= MOST_PASSED {
+        for next in self.in_turn(queue, now) {
+            let somebody_fits = wanted.iter().any(|(pools, places)| room.fits(pools, *places));
+            if !somebody_fits || events.len() >= MOST_OFFERS || skipped.len() >= MOST_PASSED {
                 break;
             }
             let pools = self.book.pools_of(&next.ticket_type);
@@ -163,6 +139,47 @@ impl EventRoster {
             }
         }
         events
+    }
+
+    /// The queue, first come first.
+    fn in_turn<'a>(&'a self, queue: Queue<'a>, now: DateTime<Utc>) -> impl Iterator<Item = &'a Registration> {
+        let waitlist = &self.book.waitlist;
+        let turn = queue.newcomer().map(|newcomer| Turn::new(newcomer, now, self.book.arrivals));
+        let ahead = waitlist.range((Bound::Unbounded, turn.map_or(Bound::Unbounded, Bound::Excluded)));
+        let behind = turn.into_iter().flat_map(|turn| waitlist.range(turn..));
+        let waiting = |turn: &Turn| self.registration(turn.registration_id());
+        let all = ahead.filter_map(waiting).chain(queue.newcomer()).chain(behind.filter_map(waiting));
+        all.filter(move |next| Some(next.registration_id) != queue.leaving())
+    }
+
+    /// The least that is waited for under each ticket type: when none of it fits, nobody fits, however many
+    /// wait.
+    fn wanted<'a>(&'a self, queue: Queue<'a>) -> Vec<(&'a [String], u32)> {
+        let waiting = self.book.waiting.iter();
+        let least = waiting.filter_map(|(ticket, sizes)| Some((ticket, *sizes.keys().next()?)));
+        let newcomer = queue.newcomer().map(|newcomer| (&newcomer.ticket_type, newcomer.places));
+        least.chain(newcomer).map(|(ticket, places)| (self.book.pools_of(ticket), places)).collect()
+    }
+}
+
+/// Those to whom places can be offered.
+#[derive(Clone, Copy)]
+pub(super) enum Queue<'a> {
+    /// Everyone on the waitlist.
+    Waitlist,
+    /// The same but one, who is about to leave it.
+    Without(RegistrationId),
+    /// The same and a newcomer, in their turn.
+    With(&'a Registration),
+}
+
+impl<'a> Queue<'a> {
+    fn newcomer(self) -> Option<&'a Registration> {
+        if let Self::With(newcomer) = self { Some(newcomer) } else { None }
+    }
+
+    fn leaving(self) -> Option<RegistrationId> {
+        if let Self::Without(leaving) = self { Some(leaving) } else { None }
     }
 }
 

@@ -157,3 +157,54 @@ impl MembershipFacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        membership::testing::{ada, day, rolling, sold},
+        membership_plan::DurationUnit,
+    };
+
+    fn folded(events: &[MembershipEvent]) -> MembershipFacts {
+        let terms = rolling(DurationUnit::Year, 1);
+        let applied = MembershipEvent::MembershipApplied {
+            member_id: ada(),
+            fee: terms.fee,
+            plan: sold(1, terms),
+            applied_on: day("2026-01-01"),
+            requested_start: None,
+            terms: 1,
+        };
+        let mut facts = None;
+        for event in std::iter::once(&applied).chain(events) {
+            MembershipFacts::fold(&mut facts, event);
+        }
+        facts.expect("an application begins the facts")
+    }
+    fn overridden(status: MembershipStatus, on: &str) -> MembershipEvent {
+        MembershipEvent::StatusOverridden { status, until: None, on: day(on) }
+    }
+
+    #[test]
+    fn a_status_set_anew_takes_the_place_of_the_one_before() {
+        let facts = folded(&[
+            overridden(MembershipStatus::Grace, "2026-06-01"),
+            overridden(MembershipStatus::Expired, "2026-07-01"),
+            overridden(MembershipStatus::Current, "2026-07-01"),
+        ]);
+        let set = |status, from, until: Option<&str>| StatusOverride { status, from: day(from), until: until.map(day) };
+        let expected = [
+            set(MembershipStatus::Grace, "2026-06-01", Some("2026-06-30")),
+            set(MembershipStatus::Current, "2026-07-01", None),
+        ];
+        assert_eq!(facts.overrides, expected);
+    }
+
+    #[test]
+    fn events_before_the_first_say_nothing() {
+        let mut facts = None;
+        MembershipFacts::fold(&mut facts, &overridden(MembershipStatus::Grace, "2026-06-01"));
+        assert_eq!(facts, None);
+    }
+}
