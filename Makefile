@@ -8,7 +8,7 @@ venv := .guildhall/venv
 
 skip_kafka := $(filter 1,$(SKIP_KAFKA))
 
-.PHONY: help demo test check bench schemathesis docs clean-data
+.PHONY: help demo test check bench schemathesis books docs clean-data
 .DEFAULT_GOAL := help
 
 help: ## List what can be done.
@@ -28,7 +28,7 @@ demo: ## Build, start everything on this machine, tell a story through the API, 
 
 test: ## Run every test, with a Postgres and a Kafka of its own.
 #   SKIP_KAFKA=1   without Kafka; what was not run is listed at the end
-	@scripts/ensure-tools $(if $(skip_kafka),,--kafka)
+	@scripts/ensure-tools --guides $(if $(skip_kafka),,--kafka)
 	@cargo test --workspace --no-run
 	@exec $(sandbox) run $(if $(skip_kafka),,--kafka) -- cargo test --workspace $(ARGS)
 
@@ -43,15 +43,20 @@ bench: ## Measure against the baseline, on a private Postgres; writes target/ben
 	@scripts/ensure-tools
 	@cargo run --release --manifest-path bench/Cargo.toml -- $(ARGS)
 
-schemathesis: $(venv)/bin/schemathesis ## Try the running server's API against its own description.
-	@scripts/ensure-tools
+schemathesis: ## Try the API of a demo against its own description.
+#   EXAMPLES=N     how many generated requests for each operation
+	@scripts/ensure-tools --venv
+	@test -x $(venv)/bin/schemathesis || (python3 -m venv $(venv) && $(venv)/bin/pip install --quiet schemathesis)
 	@cargo build --workspace --bins
-	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/schemathesis $(ARGS)
+	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/with-demo -- scripts/schemathesis $(ARGS)
 
-$(venv)/bin/schemathesis:
-	@scripts/ensure-tools --no-postgres --venv
-	python3 -m venv $(venv)
-	$(venv)/bin/pip install --quiet schemathesis
+books: ## Have hledger and beancount check the journals of a demo.
+#   CIVICRM=DIR    and of the associations found in DIR
+	@scripts/ensure-tools --venv --books
+	@test -x $(venv)/bin/bean-check || (python3 -m venv $(venv) && $(venv)/bin/pip install --quiet beancount)
+	@cargo build --workspace --bins
+	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/with-demo $(if $(CIVICRM),--civicrm '$(CIVICRM)') -- \
+		scripts/check-books lakeside $(if $(CIVICRM),$$(cd '$(CIVICRM)' && ls -d */ | tr -d / | tr '[:upper:].' '[:lower:]-'))
 
 docs: ## Write docs/openapi.json anew from the code.
 	@cargo build --workspace --bins
