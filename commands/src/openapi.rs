@@ -12,6 +12,7 @@ use utoipa::{
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, Paths, PathsBuilder},
         request_body::RequestBodyBuilder,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+        tag::TagBuilder,
     },
 };
 
@@ -22,6 +23,19 @@ use crate::{
 };
 
 const SCHEME: &str = "bearer";
+
+/// What the commands are sorted by.
+const TAGS: &[(&str, &str)] = &[
+    ("association", "What an association says of itself"),
+    ("association_event", "What members attend"),
+    ("bulk", "Many commands in one request"),
+    ("event_roster", "Who has a place at an event, and who waits for one"),
+    ("invoice", "Bills"),
+    ("member", "The people and organizations on record"),
+    ("membership", "Who is a member, of what, and until when"),
+    ("membership_plan", "What can be bought as a membership"),
+    ("payment", "Money received and given back"),
+];
 
 /// What a command may be answered with besides a receipt: status, name of the shared response, meaning.
 const PROBLEMS: &[(&str, &str, &str)] = &[
@@ -125,8 +139,10 @@ pub(crate) fn complete(api: &mut OpenApi) {
     for (_, name, meaning) in PROBLEMS {
         components.responses.insert((*name).into(), problem(meaning).into());
     }
-    let bearer = Http::new(HttpAuthScheme::Bearer);
+    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
+    let tag = |(name, words): &(&str, &str)| TagBuilder::new().name(*name).description(Some(*words)).build();
+    api.tags = Some(TAGS.iter().map(tag).collect());
 }
 
 fn with_problems(operation: OperationBuilder) -> OperationBuilder {

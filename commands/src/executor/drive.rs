@@ -70,10 +70,8 @@ impl<A: Decide> Drive<'_, A> {
     async fn round(&mut self) -> Result<(), Trouble> {
         let round = {
             let mut state = self.lane.state.lock().await;
-            if !state.is_read() {
-                state.catch_up(self.store, self.lane).await?;
-                self.current = true;
-            }
+            // A stream nobody has read is taken to be new. Most are: commands that make something need no read before
+            // they write, and for the others the database or the refusal below says that there is more to know.
             let round = Round::decide(&mut state, &self.pending, self.options);
             if round.decided.is_empty() && !self.current {
                 // Nothing will be appended, so the database would not notice a stale state: look first.
@@ -156,7 +154,9 @@ impl<A: Decide> Drive<'_, A> {
     }
 
     async fn catch_up_after_conflict(&mut self, base: u64, actual: u64) -> Result<(), Trouble> {
-        metrics::counter!("command_conflicts_total").increment(1);
+        if base > 0 {
+            metrics::counter!("command_conflicts_total").increment(1);
+        }
         self.conflicts += 1;
         if self.conflicts > self.options.conflict_attempts {
             return Err(ExecuteError::Contended);

@@ -126,7 +126,7 @@ pub(super) struct State<A> {
     /// `known` and what was decided since. Only there once several commands were decided together, and only
     /// while every one of them was recorded; so a failure costs a copy, and success costs none.
     pub(super) ahead: Option<A>,
-    /// When `known` was last seen to be all there is. Never for a state that was not read yet.
+    /// When `known` was last seen to be all there is; none where nobody looked yet.
     seen: Option<Instant>,
 }
 
@@ -137,11 +137,6 @@ impl<A: Decide> Default for State<A> {
 }
 
 impl<A: Decide> State<A> {
-    /// Whether history was ever read for it.
-    pub(super) fn is_read(&self) -> bool {
-        self.seen.is_some()
-    }
-
     /// A stream that does not exist is never taken for granted: somebody may just have made it.
     fn is_fresh(&self) -> bool {
         self.known.version > 0 && self.seen.is_some_and(|seen| seen.elapsed() < FRESH_FOR)

@@ -111,7 +111,12 @@ fn string(most: usize) -> ObjectBuilder {
 
 impl PartialSchema for Line {
     fn schema() -> RefOr<Schema> {
-        string(LINE_CHARS).description(Some("A text on one line; not blank.")).into()
+        string(LINE_CHARS)
+            .pattern(Some(
+                r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+            ))
+            .description(Some("A text on one line; not blank."))
+            .into()
     }
 }
 impl ToSchema for Line {}

@@ -23,9 +23,11 @@ fn references(value: &Value) -> Vec<&str> {
 fn every_command_is_an_operation_with_words_to_it() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
+    let tags: Vec<_> = document["tags"].as_array().into_iter().flatten().map(|tag| tag["name"].clone()).collect();
     for name in COMMANDS.keys() {
         let operation = &document["paths"][format!("/v1/commands/{name}")]["post"];
         assert_eq!(operation["operationId"], *name);
+        assert!(tags.contains(&operation["tags"][0]), "{name}: the tag has words to it");
         assert!(operation["summary"].as_str().is_some_and(|words| words.len() > 10), "{name}: {operation}");
         let schema = &document["components"]["schemas"][name];
         assert_eq!(schema["additionalProperties"], false, "{name}: unknown fields are refused");
