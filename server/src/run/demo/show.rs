@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use guildhall_aggregates::money::{Currency, Money};
 use serde_json::Value;
 
 use super::{api::Api, story};
@@ -43,7 +44,10 @@ async fn list(text: &mut String, api: &Api, title: &str, path: &str, columns: &[
     let answer = api.read(path).await?;
     let mut table = table(columns);
     for row in answer["data"].as_array().into_iter().flatten().take(ROWS) {
-        table.add_row(columns.iter().map(|column| cell(&row[*column])));
+        table.add_row(columns.iter().map(|column| match *column {
+            "fee_minor" => amount(&row["fee_minor"], &row["currency"]),
+            other => cell(&row[other]),
+        }));
     }
     let _ = writeln!(text, "\n{title} (position {}, GET {path})\n{table}", cell(&answer["position"]));
     Ok(())
@@ -84,6 +88,14 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
+    }
+}
+
+/// An amount as people write it; nothing where there is none.
+fn amount(minor: &Value, currency: &Value) -> String {
+    match (minor.as_i64(), currency.as_str().and_then(Currency::from_code)) {
+        (Some(0) | None, _) | (_, None) => String::new(),
+        (Some(minor), Some(currency)) => Money::new(minor, currency).to_string(),
     }
 }
 
