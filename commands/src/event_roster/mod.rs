@@ -17,7 +17,7 @@ mod transfer_registration;
 
 use guildhall_aggregates::{
     MembershipId, Personal, RegistrationId, SubjectId,
-    association_event::AssociationEvent,
+    association_event::{AssociationEvent, AssociationEventRefusal},
     event_roster::{EventRoster, Registrant, RosterRefusal},
     member::Member,
     membership::Membership,
@@ -108,6 +108,13 @@ impl Participant {
             Self::Guest { .. } => None,
         }
     }
+}
+
+/// Requires that the event was not called off. Its roster is closed a moment later by a process; nobody gets a
+/// place in between.
+async fn takes_place(context: &Context) -> Result<(), Problem> {
+    let cancelled = context.look::<AssociationEvent, _>(context.id, |event| event.state.is_cancelled()).await?;
+    if cancelled { Err(AssociationEventRefusal::EventIsCancelled.problem()) } else { Ok(()) }
 }
 
 /// Who asks: a member who is on record, or a guest whose data is sealed as their own.

@@ -51,6 +51,7 @@ impl Endpoint for OpenRegistration {
 
     async fn prepare(self, context: &Context) -> Result<Prepared<EventRoster>, Problem> {
         context.require::<AssociationEvent>(self.event_id.uuid(), "/event_id").await?;
+        super::takes_place(context).await?;
         Ok(Prepared::of(event_roster::OpenRegistration {
             pools: self.pools.into_iter().map(Into::into).collect(),
             ticket_types: self.ticket_types.into_iter().map(Into::into).collect(),

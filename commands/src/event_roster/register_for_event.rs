@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{is_current_at_event, registrant};
+use super::{is_current_at_event, registrant, takes_place};
 use crate::{
     Context, Endpoint, Origin, Prepared,
     endpoint::stream_of,
@@ -62,6 +62,7 @@ impl Endpoint for RegisterForEvent {
     }
 
     async fn prepare(self, context: &Context) -> Result<Prepared<EventRoster>, Problem> {
+        takes_place(context).await?;
         let registrant = registrant(context, self.registrant).await?;
         let member_price = match self.membership_id {
             Some(membership_id) => is_current_at_event(context, &registrant, membership_id).await?,

@@ -108,6 +108,15 @@ async fn the_member_price_needs_a_membership_that_is_current_on_the_day() {
 }
 
 #[tokio::test]
+async fn nobody_gets_a_place_at_an_event_that_was_called_off() {
+    let side = WriteSide::start().await;
+    open_event(&side, 10).await;
+    side.send("CancelEvent", "cancel", json!({"event_id": EVENT, "reason": "the hall burnt down"})).await;
+    let reply = side.send("RegisterForEvent", "late", guest(21, "free")).await;
+    assert_eq!((reply.status, reply.word()), (StatusCode::CONFLICT, "event-is-cancelled"));
+}
+
+#[tokio::test]
 async fn a_place_given_back_is_offered_in_the_same_breath() {
     let side = WriteSide::start().await;
     open_event(&side, 1).await;
