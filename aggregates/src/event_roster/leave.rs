@@ -146,6 +146,17 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_another_pool_is_not_passed_over() {
+        let policy = RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
+        let both = Registration { ticket_type: "both".into(), ..wish(2) };
+        let workshop = Registration { ticket_type: "workshop".into(), ..group(1, 2) };
+        let full = [RosterEvent::PlaceConfirmed { registration: workshop }, placed(3), waits(both), waiting(4)];
+        given::<EventRoster>([opened_by(1, policy)].into_iter().chain(full))
+            .when(cancel(3))
+            .then([cancelled(3, 0, None), given_back(4)]);
+    }
+
+    #[test]
     fn a_group_is_not_passed_over_in_favour_of_nobody() {
         let policy = RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
         let history = [opened_by(3, policy), placed(1), placed(2), placed(3), waits(group(4, 2))];

@@ -222,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    fn an_urgent_newcomer_comes_first_and_the_rest_of_the_room_goes_to_who_waited() {
+        let history = [opened(2), placed(1), placed(4), waiting(2), closed(), cancelled(1, 0, None)];
+        let reopened = [cancelled(4, 0, None), opened(2)];
+        let urgent = RegisterForEvent { priority: 1, ..ask(3) };
+        let left = |n| offered(n, PromotionReason::RoomLeft, 3);
+        given::<EventRoster>(history.into_iter().chain(reopened)).when(urgent).then([
+            waits(Registration { priority: 1, ..wish(3) }),
+            left(3),
+            left(2),
+        ]);
+    }
+
+    #[test]
     fn asking_for_the_same_again_records_nothing() {
         given::<EventRoster>([opened(1), placed(1)]).when(ask(1)).then_nothing();
         given::<EventRoster>([opened(1), placed(1), waiting(2), closed()]).when(ask(2)).then_nothing();
