@@ -7,38 +7,19 @@ use guildhall_read_api::ReadState;
 use guildhall_web::Limits;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use utoipa::{
-    OpenApi,
-    openapi::{
-        OpenApi as Document,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
-};
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::config::Config;
 
 #[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Guildhall",
-        description = "The records of professional associations. Commands change them and are answered with \
+#[openapi(info(
+    title = "Guildhall",
+    description = "The records of professional associations. Commands change them and are answered with \
                        receipts; reads answer from projections and say which position they have reached.",
-        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
-    ),
-    security(("token" = [])),
-    modifiers(&BearerToken)
-)]
+    license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
+))]
 struct Api;
-
-struct BearerToken;
-
-impl utoipa::Modify for BearerToken {
-    fn modify(&self, document: &mut Document) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
-    }
-}
 
 /// What `/readyz` and `/metrics` ask.
 #[derive(Clone)]
