@@ -65,43 +65,53 @@ impl ReadState {
     /// # Errors
     /// `position-not-reached` when it has not within the limit.
     pub(crate) async fn reading<P: Projector>(&self, at_least: Option<Position>) -> Result<Reading, Problem> {
+        let reading = self.reading_now::<P>().await?;
+        match at_least {
+            Some(wanted) if reading.mark.position < wanted => {
+                // Whoever waits holds no connection: others may need it to come forward.
+                drop(reading);
+                // It is not worth waiting for what was never written.
+                self.history(at_least).await?;
+                self.reading_once_at::<P>(wanted).await
+            }
+            _ => Ok(reading),
+        }
+    }
+
+    async fn reading_now<P: Projector>(&self) -> Result<Reading, Problem> {
+        let client = self.pool.get().await.map_err(|error| problems::unavailable(&error))?;
+        let position = Position(reached(&client, P::NAME).await.map_err(|error| problems::of_postgres(&error))?);
+        Ok(Reading { client, mark: Mark { source: P::NAME, version: P::VERSION, position } })
+    }
+
+    async fn reading_once_at<P: Projector>(&self, wanted: Position) -> Result<Reading, Problem> {
         let started = Instant::now();
         let [mut pause, longest] = PAUSES;
         loop {
-            let client = self.pool.get().await.map_err(|error| problems::unavailable(&error))?;
-            let here = Position(reached(&client, P::NAME).await.map_err(|error| problems::of_postgres(&error))?);
-            let Some(wanted) = at_least.filter(|wanted| here < *wanted) else {
-                return Ok(Reading { client, mark: Mark { source: P::NAME, version: P::VERSION, position: here } });
-            };
-            // Whoever waits holds no connection: others may need it to come forward.
-            drop(client);
-            self.refuse_beyond_history(wanted).await?;
-            let left = self.limits.max_wait.saturating_sub(started.elapsed());
-            if left.is_zero() {
-                return Err(problems::not_reached(wanted, here));
+            tokio::time::sleep(pause).await;
+            let reading = self.reading_now::<P>().await?;
+            if reading.mark.position >= wanted {
+                return Ok(reading);
             }
-            tokio::time::sleep(pause.min(left)).await;
+            if started.elapsed() >= self.limits.max_wait {
+                return Err(problems::not_reached(wanted, reading.mark.position));
+            }
             pause = (pause * 2).min(longest);
         }
     }
 
-    /// A receipt is given when its position is durable, so nobody was ever given a token beyond history's end.
-    async fn refuse_beyond_history(&self, wanted: Position) -> Result<(), Problem> {
-        let head = Position(self.store.head().await.map_err(problems::of_store)?);
-        if wanted <= head {
-            return Ok(());
-        }
-        let detail = format!("History ends at {head}; pass the `token` of a receipt of this server.");
-        Err(Problem::new(kind::INVALID_QUERY, detail).at("at_least", "no receipt has this token"))
-    }
-
-    /// Reads history itself. What a token stands for is in it: no receipt is given before.
+    /// Reads history itself, which is always as far as any token.
+    ///
+    /// # Errors
+    /// The token is none of ours: a receipt is given when its position is durable, so nobody ever got one beyond
+    /// the end of history.
     pub(crate) async fn history(&self, at_least: Option<Position>) -> Result<Mark, Problem> {
-        if let Some(wanted) = at_least {
-            self.refuse_beyond_history(wanted).await?;
+        let head = Position(self.store.head().await.map_err(problems::of_store)?);
+        if at_least.is_some_and(|wanted| wanted > head) {
+            let detail = format!("`at_least` is no token of this server: history ends at {head}.");
+            return Err(Problem::new(kind::INVALID_QUERY, detail));
         }
-        let position = Position(self.store.head().await.map_err(problems::of_store)?);
-        Ok(Mark { source: "history", version: 1, position })
+        Ok(Mark { source: "history", version: 1, position: head })
     }
 
     /// What the association says of itself.

@@ -49,8 +49,16 @@ async fn a_read_does_not_wait_for_ever() {
         assert_eq!((reply.status, reply.problem()), (StatusCode::SERVICE_UNAVAILABLE, "position-not-reached".into()));
         assert_eq!(reply.header("retry-after"), "1");
     }
-    let future = world.get(&format!("/v1/records?at_least=p-{}", head + 1)).await;
-    assert_eq!((future.status, future.problem()), (StatusCode::SERVICE_UNAVAILABLE, "position-not-reached".into()));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_was_never_written() {
+    let world = told().await;
+    let beyond = world.store.head().await.unwrap() + 1;
+    for path in ["/v1/directory", "/v1/records"] {
+        let reply = world.get(&format!("{path}?at_least=p-{beyond}")).await;
+        assert_eq!((reply.status, reply.problem()), (StatusCode::BAD_REQUEST, "invalid-query".into()), "{path}");
+    }
 }
 
 #[tokio::test]
