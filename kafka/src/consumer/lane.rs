@@ -77,9 +77,9 @@ impl Lane {
         self.next_offset
     }
 
-    /// The position after which history is to be read, while a gap is open.
-    pub(super) fn gap_after(&self) -> Option<u64> {
-        self.repair.as_ref().map(|_| self.reached)
+    /// While a gap is open: the position after which history is to be read, and the last one that is missing.
+    pub(super) fn gap(&self) -> Option<(u64, u64)> {
+        self.repair.as_ref().map(|repair| (self.reached, repair.until))
     }
 
     /// Takes a record. One that says that another is missing before it is kept until [`Lane::fill`] has closed the
@@ -114,7 +114,7 @@ impl Lane {
         self.moved = true;
     }
 
-    /// Takes this partition's share of a page of history that begins after [`Lane::gap_after`]. True when that closed
+    /// Takes this partition's share of a page of history that begins after [`Lane::gap`]. True when that closed
     /// the gap.
     ///
     /// The lane gets as far as the page does, whether or not anything in it was its own.
@@ -239,10 +239,10 @@ mod tests {
     fn a_gap_is_filled_from_history_with_the_events_of_this_partition_only() {
         let mut lane = lane(3);
         assert_eq!(lane.offer(7, sent(12, 10)), Taken::AfterGap { after: 3, until: 10 });
-        assert_eq!(lane.gap_after(), Some(3));
+        assert_eq!(lane.gap(), Some((3, 10)));
         let history = [event(4, 1), event(5, elsewhere()), event(6, elsewhere())];
         assert!(!lane.fill(&history));
-        assert_eq!(lane.gap_after(), Some(6), "the part that was read need not be read again");
+        assert_eq!(lane.gap(), Some((6, 10)), "the part that was read need not be read again");
         let batch = lane.hand_over().expect("a part of the gap is handed over at once");
         assert_eq!((positions(&batch), batch.next_offset, batch.reached), (vec![4], 0, 6));
         let history = [event(7, 1), event(8, 1), event(9, elsewhere()), event(10, 1), event(11, elsewhere())];

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guildhall_event_store::EventStore;
+use guildhall_event_store::{EventStore, RecordedEvent};
 use rdkafka::{
     Message, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -29,7 +29,7 @@ use crate::{
 
 /// How long one poll waits for the first record of a round.
 const WAIT: Duration = Duration::from_millis(100);
-/// How much of history a repair reads at once.
+/// How much of history a repair reads at once, at most.
 const REPAIR_PAGE: usize = 2_000;
 
 /// What the thread works with as long as it lives.
@@ -78,6 +78,12 @@ impl Worker {
         }
     }
 
+    /// A page of what history must have, because Kafka has been told of what comes after it.
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
+        let page = self.runtime.block_on(self.store.read_after(after, limit))?;
+        if page.is_empty() { Err(ConsumerError::BeyondHistory { after }) } else { Ok(page) }
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.is_cancelled() || self.rounds.is_closed()
     }
@@ -110,8 +116,8 @@ impl Session {
     fn run(mut self, worker: &mut Worker) -> Result<End, ConsumerError> {
         while !worker.is_stopped() {
             let began = Instant::now();
-            self.poll(&worker.options)?;
-            self.repair(&worker.runtime, &worker.store)?;
+            self.poll(worker)?;
+            self.repair(worker)?;
             if self.watch.waited(began.elapsed()) && self.is_stalled()? {
                 return Ok(End::Stalled);
             }
@@ -129,8 +135,9 @@ impl Session {
     }
 
     /// Takes what there is, up to a round. Waits only while there is nothing at all.
-    fn poll(&mut self, options: &ConsumerOptions) -> Result<(), ConsumerError> {
-        let repairing = self.lanes().values().any(|lane| lane.gap_after().is_some());
+    fn poll(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
+        let options = &worker.options;
+        let repairing = self.lanes().values().any(|lane| lane.gap().is_some());
         let mut wait = if repairing { Duration::ZERO } else { WAIT };
         let mut bytes = 0;
         for _ in 0..options.round_records {
@@ -143,7 +150,9 @@ impl Session {
                 None => break,
                 Some(Ok(record)) => {
                     bytes += record.payload_len();
-                    take(&self.consumer, &mut self.decoder, &record)?;
+                    if let Some(place) = take(&self.consumer, &mut self.decoder, &record) {
+                        self.close_or_pause(worker, place)?;
+                    }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error.into()),
                 Some(Err(error)) => tracing::warn!(%error, "Kafka reports a problem; going on"),
@@ -156,25 +165,37 @@ impl Session {
         Ok(())
     }
 
-    /// Reads one page of history for each gap. Gaps that begin at the same position share it, and go on sharing.
-    fn repair(&self, runtime: &Handle, store: &EventStore) -> Result<(), ConsumerError> {
+    /// Closes a small gap at once. A large one takes many pages: its partition is paused meanwhile, and the others go
+    /// on. Pausing is not for every gap, because a partition resumed is fetched again only after a good while.
+    fn close_or_pause(&self, worker: &Worker, place: Place) -> Result<(), ConsumerError> {
+        let gap = self.lanes().get(&place).and_then(Lane::gap);
+        let Some((after, until)) = gap else { return Ok(()) };
+        match usize::try_from(until - after) {
+            Ok(missing) if missing <= REPAIR_PAGE => {
+                let page = worker.history(after, missing)?;
+                self.lanes().get_mut(&place).map(|lane| lane.fill(&page));
+            }
+            _ => self.consumer.pause(&only(self.lanes().get(&place)))?,
+        }
+        Ok(())
+    }
+
+    /// Reads one page of history for each partition that is paused. Gaps that begin at the same position share it, and
+    /// go on sharing.
+    fn repair(&self, worker: &Worker) -> Result<(), ConsumerError> {
         let mut gaps: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
         for (place, lane) in self.lanes().iter() {
-            if let Some(after) = lane.gap_after() {
+            if let Some((after, _)) = lane.gap() {
                 gaps.entry(after).or_default().push(*place);
             }
         }
         for (after, places) in gaps {
-            let page = runtime.block_on(store.read_after(after, REPAIR_PAGE))?;
-            if page.is_empty() {
-                return Err(ConsumerError::BeyondHistory { after });
-            }
+            let page = worker.history(after, REPAIR_PAGE)?;
             let mut lanes = self.lanes();
             for place in places {
-                let Some(lane) = lanes.get_mut(&place) else { continue };
-                if lane.fill(&page) {
+                if lanes.get_mut(&place).is_some_and(|lane| lane.fill(&page)) {
                     tracing::info!(%place, "the gap is closed");
-                    self.consumer.resume(&only(lane))?;
+                    self.consumer.resume(&only(lanes.get(&place)))?;
                 }
             }
         }
@@ -185,7 +206,7 @@ impl Session {
     fn is_stalled(&mut self) -> Result<bool, ConsumerError> {
         let now_at: BTreeMap<_, _> = {
             let lanes = self.lanes();
-            let ought_to_move = lanes.iter().filter(|(_, lane)| lane.gap_after().is_none());
+            let ought_to_move = lanes.iter().filter(|(_, lane)| lane.gap().is_none());
             ought_to_move.map(|(place, lane)| (*place, lane.next_offset())).collect()
         };
         for (place, next) in self.watch.standing_still(now_at) {
@@ -210,20 +231,14 @@ impl Session {
     }
 }
 
-/// Sorts a record into its lane.
-fn take(
-    consumer: &BaseConsumer<Assignment>,
-    decoder: &mut Decoder,
-    record: &BorrowedMessage<'_>,
-) -> Result<(), KafkaError> {
+/// Sorts a record into its lane. Gives the place if the record shows a gap there.
+fn take(consumer: &BaseConsumer<Assignment>, decoder: &mut Decoder, record: &BorrowedMessage<'_>) -> Option<Place> {
     let mut lanes = consumer.context().lanes();
-    let place = consumer.context().place(record.topic(), record.partition());
-    let Some((place, lane)) = place.and_then(|place| Some((place, lanes.get_mut(&place)?))) else {
-        return Ok(());
-    };
-    if lane.gap_after().is_some() {
+    let place = consumer.context().place(record.topic(), record.partition())?;
+    let lane = lanes.get_mut(&place)?;
+    if lane.gap().is_some() {
         // The partition is paused. If a record came through all the same, the next one will show that it is missing.
-        return Ok(());
+        return None;
     }
     let read = match record.headers() {
         Some(headers) => decoder.decode(headers, record.payload()),
@@ -236,7 +251,7 @@ fn take(
         Ok(Taken::AfterGap { after, until }) => {
             metrics::counter!("kafka_consumer_gaps_total", &labels).increment(1);
             tracing::warn!(%place, after, until, "events are missing here; taking them from history");
-            consumer.pause(&only(lane))?;
+            return Some(place);
         }
         Err(error) => {
             metrics::counter!("kafka_consumer_unreadable_total", &labels).increment(1);
@@ -244,12 +259,14 @@ fn take(
             lane.pass_over(record.offset());
         }
     }
-    Ok(())
+    None
 }
 
-/// A lane's partition, as Kafka's client wants it named.
-fn only(lane: &Lane) -> TopicPartitionList {
+/// A lane's partition, as Kafka's client wants it named; none for one that went elsewhere.
+fn only(lane: Option<&Lane>) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition(lane.topic(), lane.place().number());
+    if let Some(lane) = lane {
+        list.add_partition(lane.topic(), lane.place().number());
+    }
     list
 }
