@@ -157,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_groups_are_passed_over() {
+        let policy = || RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
+        let roster = |groups| {
+            let groups = (10..10 + groups).map(|n| waits(group(n, 2)));
+            [opened_by(1, policy()), placed(1)].into_iter().chain(groups).chain([waiting(1_000)])
+        };
+        given::<EventRoster>(roster(100)).when(cancel(1)).then([cancelled(1, 0, None)]);
+        let passes = (10..109).map(passed);
+        let expected = [cancelled(1, 0, None)].into_iter().chain(passes).chain([given_back(1_000)]);
+        given::<EventRoster>(roster(99)).when(cancel(1)).then(expected);
+    }
+
+    #[test]
     fn a_group_is_not_passed_over_in_favour_of_nobody() {
         let policy = RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
         let history = [opened_by(3, policy), placed(1), placed(2), placed(3), waits(group(4, 2))];

@@ -207,6 +207,11 @@ mod tests {
     }
 
     #[test]
+    fn what_costs_nothing_still_waits_for_consent() {
+        given::<Membership>([]).when(apply(by_consent(free()))).then([applied(by_consent(free()), 0)]);
+    }
+
+    #[test]
     fn the_fee_is_prorated() {
         let plan = PlanTerms { proration: Proration::ByMonth, ..fixed_year(1, (1, 1), (11, 1)) };
         given::<Membership>([]).when(apply(plan.clone())).then([applied(plan, 10_000)]);
