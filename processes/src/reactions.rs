@@ -7,7 +7,7 @@ use guildhall_aggregates::{
 use guildhall_event_store::RecordedEvent;
 
 use crate::{
-    cancelled_events, dues, erasure,
+    account, cancelled_events, dues, erasure,
     hands::{Hands, ProcessError},
     numbering, registration_fees, settlement,
 };
@@ -24,7 +24,8 @@ pub(crate) async fn react(hands: &Hands, event: &RecordedEvent) -> Result<(), Pr
         }
         InvoiceEvent::CATEGORY => {
             numbering::on_invoice(hands, event).await?;
-            settlement::on_invoice(hands, event).await
+            settlement::on_invoice(hands, event).await?;
+            account::on_invoice(hands, event).await
         }
         PaymentEvent::CATEGORY => settlement::on_payment(hands, event).await,
         _ => Ok(()),

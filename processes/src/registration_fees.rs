@@ -11,7 +11,7 @@ use guildhall_aggregates::{
 use guildhall_event_store::RecordedEvent;
 
 use crate::{
-    account::{Account, refund},
+    account::{Account, pay_back},
     hands::{Hands, ProcessError, Reaction},
 };
 
@@ -100,10 +100,8 @@ fn on_the_day(day: NaiveDate) -> ServicePeriod {
     ServicePeriod { from: day, to: Some(day) }
 }
 
-/// Takes a registration's invoice back, and pays back what the roster says.
-///
-/// What was paid in part is known to the invoice only, and is paid back whole. If it was just paid in full and the
-/// roster has not heard of it, the roster will say what becomes of the money.
+/// Takes a registration's invoice back: what is open, and of what was paid what the roster says, or all of it where no
+/// payment had confirmed the registration.
 async fn take_back(
     hands: &Hands,
     cause: &RecordedEvent,
@@ -117,13 +115,9 @@ async fn take_back(
     let from_invoice = paid_back.filter(|(payment_id, _)| by_invoice(*payment_id));
     if let (Some((payment_id, amount)), None) = (paid_back, from_invoice) {
         // Money that was taken at the desk counts against no invoice.
-        refund(hands, cause, invoice_id, payment_id, amount, reason).await?;
+        pay_back(hands, cause, invoice_id, payment_id, amount.minor, reason).await?;
     }
     let Some(account) = account else { return Ok(()) };
-    let amount = match from_invoice {
-        Some((_, amount)) => amount,
-        None if account.is_settled_by_payment() => Money::zero(account.paid().currency),
-        None => account.paid(),
-    };
+    let amount = from_invoice.map_or(account.paid(), |(_, amount)| amount);
     account.take_back(hands, cause, amount, reason).await
 }

@@ -11,7 +11,7 @@ use guildhall_aggregates::{
 use guildhall_event_store::RecordedEvent;
 
 use crate::{
-    account::{Account, refund},
+    account::Account,
     hands::{Hands, ProcessError, Reaction},
 };
 
@@ -46,20 +46,10 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
             let id = payment_id.uuid();
             hands.send::<Payment>(Reaction { process: PROCESS, name: "AllocatePayment", cause, id, command }).await
         }
-        // Nothing was open. Of an invoice that was taken back, that is money for nothing; of another one it is the
-        // payer's to say what becomes of it.
-        InvoiceEvent::PaymentApplied { payment_id, excess, .. } => {
-            match Account::read(hands, cause, cause.stream.id.into()).await? {
-                Some(account) if account.charges_nothing() => {
-                    let reason = "The invoice was taken back before it was paid.";
-                    refund(hands, cause, cause.stream.id.into(), payment_id, excess, reason).await
-                }
-                Some(_) | None => Ok(()),
-            }
-        }
         InvoiceEvent::InvoiceSettled { payment_id: Some(payment_id), .. } => settled(hands, cause, payment_id).await,
         InvoiceEvent::InvoiceDrafted { .. }
         | InvoiceEvent::InvoiceIssued { .. }
+        | InvoiceEvent::PaymentApplied { .. }
         | InvoiceEvent::InvoiceSettled { .. }
         | InvoiceEvent::PaymentReversed { .. }
         | InvoiceEvent::InvoiceCredited { .. }

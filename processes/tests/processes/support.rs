@@ -106,13 +106,23 @@ impl World {
 
     /// Everything the association has on record.
     pub(crate) async fn history(&self) -> Vec<RecordedEvent> {
-        self.node.store.read_tenant_after(founders(), 0, 10_000).await.expect("history can be read")
+        self.history_after(0).await
+    }
+
+    async fn history_after(&self, mut position: u64) -> Vec<RecordedEvent> {
+        let mut history = Vec::new();
+        loop {
+            let page = self.node.store.read_tenant_after(founders(), position, 10_000).await;
+            let page = page.expect("history can be read");
+            let Some(last) = page.last() else { return history };
+            position = last.position;
+            history.extend(page);
+        }
     }
 
     /// The names of what was recorded after a position, in order.
     pub(crate) async fn names_after(&self, position: u64) -> Vec<String> {
-        let history = self.node.store.read_tenant_after(founders(), position, 10_000).await;
-        history.expect("history can be read").iter().map(|event| event.type_name.to_string()).collect()
+        self.history_after(position).await.iter().map(|event| event.type_name.to_string()).collect()
     }
 
     /// How often something happened.
@@ -304,8 +314,8 @@ pub(crate) fn by_consent() -> SoldPlan {
 pub(crate) fn opening(places: u32, fee: i64, policy: RosterPolicy) -> OpenRegistration {
     let pools = vec![CapacityPool { name: "hall".into(), size: Some(places) }];
     let standard = TicketType { code: "standard".into(), fee: eur(fee), member_fee: None, pools: vec!["hall".into()] };
-    let free = TicketType { code: "free".into(), fee: eur(0), ..standard.clone() };
-    OpenRegistration { pools, ticket_types: vec![standard, free], policy, closes_at: None }
+    let gratis = TicketType { code: "free".into(), fee: eur(0), ..standard.clone() };
+    OpenRegistration { pools, ticket_types: vec![standard, gratis], policy, closes_at: None }
 }
 
 pub(crate) fn wish(n: u128, world: &World) -> RegisterForEvent {
