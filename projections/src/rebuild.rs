@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Pool, Transaction};
-use guildhall_event_store::EventStore;
+use guildhall_event_store::{Batch, EventStore, StoreError};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     Projector, RunError,
@@ -17,11 +18,17 @@ use crate::{
 /// How many events one transaction of a rebuild folds.
 const BATCH: usize = 5_000;
 
+/// How many batches wait to be folded at most.
+const BATCHES_AHEAD: usize = 2;
+
 /// How long the live projection gets to be at one position with the rebuilt one.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often it is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What only one rebuild of a projection holds.
+const LOCK: &str = "hashtextextended('guildhall rebuild ' || $1, 0)";
 
 /// What a rebuild is to do besides comparing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,9 +109,9 @@ pub async fn rebuild<P: Projector>(
     };
     build.begin(&schema).await?;
     let outcome = build.run(pool, &schema, options, &progress).await;
-    let dropped = build.connection.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await;
+    let ended = build.end(&schema).await;
     let report = outcome?;
-    dropped?;
+    ended?;
     Ok(report)
 }
 
@@ -120,8 +127,8 @@ struct Build<P> {
 impl<P: Projector> Build<P> {
     /// Makes empty tables. A schema that a crash left behind is dropped; the lock says that nobody is using it.
     async fn begin(&self, schema: &str) -> Result<(), RebuildError> {
-        let lock = "SELECT pg_try_advisory_lock(hashtextextended('guildhall rebuild ' || $1, 0))";
-        if !self.connection.query_one(lock, &[&P::NAME]).await?.get::<_, bool>(0) {
+        let lock = format!("SELECT pg_try_advisory_lock({LOCK})");
+        if !self.connection.query_one(&lock, &[&P::NAME]).await?.get::<_, bool>(0) {
             return Err(RebuildError::Running(P::NAME));
         }
         let reset = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
@@ -135,6 +142,13 @@ impl<P: Projector> Build<P> {
             );
             self.connection.batch_execute(&create).await?;
         }
+        Ok(())
+    }
+
+    /// Takes the tables away and lets the next rebuild begin. A session that merely ends holds its locks for a moment.
+    async fn end(&self, schema: &str) -> Result<(), RebuildError> {
+        self.connection.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await?;
+        self.connection.query_one(&format!("SELECT pg_advisory_unlock({LOCK})"), &[&P::NAME]).await?;
         Ok(())
     }
 
@@ -168,32 +182,19 @@ impl<P: Projector> Build<P> {
         }
     }
 
-    /// Folds history up to a position; the next events are read while these are written.
+    /// Folds history up to a position. A task of its own reads ahead, so that reading and folding share the processors.
     async fn fold_to(&mut self, target: u64, progress: &(impl Fn(u64, u64) + Send)) -> Result<(), RunError> {
-        let store = self.store.clone();
-        let read = async |after: u64| {
-            let left = usize::try_from(target.saturating_sub(after)).unwrap_or(usize::MAX);
-            store.batch_after(after, BATCH.min(left)).await
-        };
-        if self.position >= target {
-            return Ok(());
-        }
-        let mut batch = read(self.position).await?;
-        while let Some(last) = batch.events.last().map(|event| event.position) {
-            let fold_this = async {
-                let mut tx = self.connection.transaction().await?;
-                fold(&mut self.projector, &self.store, &mut tx, batch, &mut self.parked).await?;
-                Ok::<_, RunError>(tx.commit().await?)
-            };
-            let next = async { if last < target { Some(read(last).await) } else { None } };
-            let (folded, next) = tokio::join!(fold_this, next);
-            folded?;
+        let (sender, mut ahead) = mpsc::channel(BATCHES_AHEAD);
+        let mut reading = JoinSet::new();
+        reading.spawn(read(self.store.clone(), self.position, target, sender));
+        while let Some(batch) = ahead.recv().await {
+            let batch = batch?;
+            let Some(last) = batch.events.last().map(|event| event.position) else { break };
+            let mut tx = self.connection.transaction().await?;
+            fold(&mut self.projector, &self.store, &mut tx, batch, &mut self.parked).await?;
+            tx.commit().await?;
             self.position = last;
             progress(last, target);
-            batch = match next {
-                Some(next) => next?,
-                None => break,
-            };
         }
         Ok(())
     }
@@ -255,6 +256,20 @@ impl<P: Projector> Build<P> {
     fn report(&self, tables: Vec<TableReport>, repaired: bool) -> RebuildReport {
         let parked = self.parked.len() as u64;
         RebuildReport { projection: P::NAME, position: self.position, parked, tables, repaired }
+    }
+}
+
+/// Sends the batches from a position on up to another one, as long as somebody takes them.
+async fn read(store: EventStore, mut after: u64, target: u64, ahead: mpsc::Sender<Result<Batch, StoreError>>) {
+    while after < target {
+        let left = usize::try_from(target - after).unwrap_or(usize::MAX);
+        let batch = store.batch_after(after, BATCH.min(left)).await;
+        let last = batch.as_ref().ok().and_then(|batch| batch.events.last()).map(|event| event.position);
+        if ahead.send(batch).await.is_err() {
+            return;
+        }
+        let Some(last) = last else { return };
+        after = last;
     }
 }
 

@@ -146,14 +146,15 @@ impl<P: Projector> Runner<P> {
 
     /// Names all sources there are, so that [`checkpoint::reached`] counts those nobody has claimed yet as well.
     pub async fn declare(&mut self, sources: &[&str]) -> Result<(), RunError> {
-        let tx = self.connection().await?.transaction().await?;
+        let connection = Self::connected(&mut self.connection, &self.pool).await?;
+        let tx = connection.transaction().await?;
         checkpoint::declare::<P>(&tx, sources).await?;
         Ok(tx.commit().await?)
     }
 
     /// Takes a source over and tells where to go on; whoever had it is fenced from now on.
     pub async fn claim(&mut self, source: &str) -> Result<Claim, RunError> {
-        let connection = self.connection().await?;
+        let connection = Self::connected(&mut self.connection, &self.pool).await?;
         let tx = connection.transaction().await?;
         let claim = checkpoint::claim::<P>(&tx, source).await?;
         tx.commit().await?;
@@ -190,8 +191,7 @@ impl<P: Projector> Runner<P> {
         let last_hash = last.map(|(_, hash, _)| hash);
         let events = batch.events.len();
         let mut parked = self.parked.clone();
-        self.connection().await?;
-        let Some(connection) = &mut self.connection else { return Ok(0) };
+        let connection = Self::connected(&mut self.connection, &self.pool).await?;
         let mut tx = connection.transaction().await?;
         let to = Advance { source, next_offset, last_position, last_hash: last_hash.as_ref().map(|h| &h[..]), reached };
         checkpoint::advance::<P>(&tx, owner_epoch, &to).await?;
@@ -281,7 +281,7 @@ impl<P: Projector> Runner<P> {
 
     /// Waits until no other process follows the store for this projection. The lock goes with the connection.
     async fn stand_by(&mut self) -> Result<(), RunError> {
-        let connection = self.connection().await?;
+        let connection = Self::connected(&mut self.connection, &self.pool).await?;
         let sql = "SELECT pg_advisory_lock(hashtextextended('guildhall projection ' || $1, 0))";
         connection.execute(sql, &[&P::NAME]).await?;
         Ok(())
@@ -303,14 +303,11 @@ impl<P: Projector> Runner<P> {
 
     /// The runner's own connection, on which unqualified names are the live tables. It never goes back to the pool,
     /// where its prepared statements would mean something else.
-    async fn connection(&mut self) -> Result<&mut ClientWrapper, RunError> {
-        if self.connection.as_ref().is_some_and(|connection| connection.is_closed()) {
-            self.connection = None;
+    async fn connected<'c>(own: &'c mut Option<ClientWrapper>, pool: &Pool) -> Result<&'c mut ClientWrapper, RunError> {
+        if own.as_ref().is_none_or(|connection| connection.is_closed()) {
+            *own = Some(connect(pool, "read").await?);
         }
-        if self.connection.is_none() {
-            self.connection = Some(connect(&self.pool, "read").await?);
-        }
-        Ok(self.connection.as_mut().expect("made above when it was missing"))
+        Ok(own.as_mut().expect("made above when it was missing"))
     }
 }
 

@@ -135,7 +135,6 @@ impl MemberRow {
                 next.organizations = organizations.iter().map(|id| id.uuid()).collect();
             }
             MemberEvent::DeathRecorded { .. } => next.deceased = true,
-            // Notes are for the staff's own screens, not for a directory.
             MemberEvent::NoteAdded { .. } => {}
             MemberEvent::MemberForgotten {} => {
                 // Nothing stays but that there was somebody: also what never was in the vault, like a credential,

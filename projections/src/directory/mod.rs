@@ -40,7 +40,8 @@ impl Projector for Directory {
 
     async fn apply(&mut self, batch: &Batch, tx: &Transaction<'_>) -> Result<(), ProjectError> {
         let mut decoder = Decoder::new(batch);
-        let members = decoder.all::<MemberEvent>();
+        // Notes are for the staff's own screens: they change no row, so they are not even read.
+        let members = decoder.only::<MemberEvent>(|kind| kind != "NoteAdded");
         let standing = StandingEvents::decode(&mut decoder);
 
         let keys = members.iter().map(|(event, _)| key_of(event)).collect();
