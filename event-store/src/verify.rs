@@ -112,6 +112,10 @@ pub(crate) async fn run(
     let mut position = options.after;
     while position < head {
         let rows = page(&client, options.tenant, position).await?;
+        if rows.is_empty() {
+            // What was there when this began is gone.
+            break;
+        }
         report.first_difference = check(&rows, &mut position, &mut report.records)?;
         progress(Progress { position, head });
         if report.first_difference.is_some() {

@@ -178,7 +178,8 @@ impl Appending {
                     }
                     self.pauses = pauses();
                     if self.head.known() + AHEAD / 2 > room {
-                        room = session.make_room().await.map_err(|error| error.to_string())?;
+                        // If it does not work now, there is room for millions of events until it must.
+                        room = session.make_room().await.unwrap_or(room);
                     }
                 }
                 units = queue.next(), if open && flights.len() < IN_FLIGHT => match units {
@@ -199,6 +200,14 @@ impl Appending {
             waiting.answer(Err(StoreError::Unavailable { reason: reason.to_owned(), may_be_stored }));
         }
         self.pauses = pauses();
+    }
+}
+
+impl Drop for Appending {
+    /// However this task ends, nobody waits for it in vain.
+    fn drop(&mut self) {
+        self.queue.close();
+        self.queue.clear();
     }
 }
 

@@ -142,7 +142,7 @@ impl Queue {
         }
     }
 
-    /// Takes out everything that waits.
+    /// Takes out everything that waits. What is dropped unanswered is told that the writer has stopped.
     pub(super) fn clear(&self) -> Vec<Waiting> {
         let mut state = self.lock();
         state.turns.clear();
@@ -249,7 +249,7 @@ mod tests {
 
     /// The streams of the next batch.
     async fn next(queue: &Queue) -> Vec<u128> {
-        let batch = queue.next().await.expect("the queue is open");
+        let batch = queue.next().await.expect("something waits");
         batch.iter().map(|waiting| waiting.unit.stream.id.as_u128()).collect()
     }
 
@@ -272,6 +272,7 @@ mod tests {
         for (stream, rows, bytes) in [(0, 9, 1), (1, 2, 1), (2, 1, 99), (3, 1, 2), (4, 10, 100)] {
             push(&queue, unit(1, stream), rows, bytes).unwrap();
         }
+        queue.close();
         let batches = [next(&queue).await, next(&queue).await, next(&queue).await, next(&queue).await];
         assert_eq!(batches, [vec![0], vec![1, 2], vec![3], vec![4]]);
     }
@@ -290,6 +291,7 @@ mod tests {
         for unit in [first, same_claim, same_command, unit(1, 12), unit(1, 13), elsewhere] {
             push(&queue, unit, 1, 1).unwrap();
         }
+        queue.close();
         let batches = [next(&queue).await, next(&queue).await, next(&queue).await, next(&queue).await];
         assert_eq!(batches, [vec![10, 10], vec![11], vec![12], vec![12, 13]]);
     }

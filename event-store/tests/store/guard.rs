@@ -1,8 +1,15 @@
 //! History is not edited: the database itself refuses.
 
+use guildhall_aggregates::{
+    Clear, SubjectId,
+    personal::{EmailAddress, Opened},
+};
+use guildhall_event_store::{VaultError, VerifyOptions};
+use guildhall_sandbox::testing::TestDatabase;
 use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
-use crate::support::{open_store, receipts, stream, tenant, unit};
+use crate::support::{another_node, claiming, open_store, receipts, stream, tenant, unit};
 
 const EDITS: [&str; 9] = [
     "UPDATE es.event SET payload = '{}'",
@@ -81,4 +88,23 @@ async fn appending_under_a_stricter_isolation_level_is_refused() {
         assert!(refused.as_db_error().expect("the server answered").message().contains("READ COMMITTED"), "{level}");
         client.batch_execute("ROLLBACK").await.expect("it rolls back");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_login_may_only_write_can_do_all_its_work() {
+    let database = TestDatabase::create().await;
+    let store = another_node(&format!("{}?options=-c%20role%3Dguildhall_writer", database.url())).await;
+    let ada = SubjectId::new(Uuid::now_v7());
+    let name = Clear(EmailAddress("ada@example.org".to_owned()));
+    let sealed = store.vault().seal(tenant(1), ada, Uuid::now_v7(), &name).await.expect("it may seal");
+    receipts(store.append(claiming(tenant(1), &stream(), 0, Some(1))).await);
+    assert!(store.vault().forget(tenant(1), ada).await.expect("it may forget"));
+    assert!(matches!(store.vault().open(tenant(1), &sealed).await, Ok(Opened::Forgotten)));
+    let report = store.verify(VerifyOptions::default(), |_| ()).await.expect("it may verify");
+    assert_eq!((report.records, report.first_difference), (1, None));
+    // A login that may only read sees history and has no part in the vault.
+    let reader = another_node(&format!("{}?options=-c%20role%3Dguildhall_reader", database.url())).await;
+    assert_eq!(reader.read_after(0, 10).await.expect("it may read").len(), 1);
+    let opened = reader.vault().open(tenant(1), &sealed).await;
+    assert!(matches!(opened, Err(VaultError::Unavailable(_))), "{opened:?}");
 }
