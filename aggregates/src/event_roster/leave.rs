@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn only_so_many_groups_are_passed_over() {
         let policy = || RosterPolicy { pass_over_large_groups: true, ..RosterPolicy::default() };
-        let roster = |groups| {
+        let roster = |groups: u128| {
             let groups = (10..10 + groups).map(|n| waits(group(n, 2)));
             [opened_by(1, policy()), placed(1)].into_iter().chain(groups).chain([waiting(1_000)])
         };
