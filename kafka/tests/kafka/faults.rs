@@ -73,7 +73,7 @@ async fn a_relay_that_does_not_know_it_was_replaced_does_no_harm() {
     reader.read_to(3_000).await;
     successor.shutdown().await;
     reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
-    assert_eq!((world.relay_row("epoch").await, world.relay_row("position").await), (2, 3_000));
+    assert_eq!(world.relay_row("position").await, 3_000);
 }
 
 #[tokio::test]
@@ -104,15 +104,16 @@ async fn a_relay_waits_while_another_holds_the_lease() {
     let mut reader = world.reader();
     world.append(5, 2).await;
     reader.read_to(10).await;
+    let held = world.relay_row("epoch").await;
     let second = world.relay();
     world.append(5, 2).await;
     reader.read_to(20).await;
-    assert_eq!(world.relay_row("epoch").await, 1);
+    assert_eq!(world.relay_row("epoch").await, held);
     first.shutdown().await;
     // The lease was let go, so the second one need not wait for it to run out.
     world.append(5, 2).await;
     reader.read_to(30).await;
-    assert_eq!(world.relay_row("epoch").await, 2);
+    assert!(world.relay_row("epoch").await > held);
     second.shutdown().await;
 }
 
