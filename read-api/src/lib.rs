@@ -4,7 +4,8 @@
 //! from nothing else, so no path or parameter can name another association. Every answer says which position
 //! it stands at; `at_least` waits until it stands at one, and the position goes into the entity tag.
 //!
-//! This room decides nothing and never writes. It knows no table: queries live beside their projectors.
+//! This room decides nothing and never writes. It names no read table: queries live beside their projectors, and
+//! what it asks itself it asks of the views that analysts have, or of history.
 //!
 //! To add an endpoint: a file in its slice with the query's type, the handler and its documents, a line in the
 //! slice's `routes`, and a row for it in `tests/read_api/walls.rs`, which tries it with two associations.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::http::StatusCode;
-use guildhall_event_store::{LoadError, StoreError};
+use guildhall_event_store::{DecodeError, LoadError, StoreError};
 use guildhall_web::{Kind, Position, Problem, problem};
 use tokio_postgres::error::SqlState;
 use utoipa::{
@@ -30,6 +30,13 @@ pub(crate) const NOT_ACCEPTABLE: Kind = Kind {
     word: "not-acceptable",
     status: StatusCode::NOT_ACCEPTABLE,
     title: "The answer cannot have the shape asked for",
+};
+
+/// A stored record is not what this program expects: damaged, or written by a newer one.
+pub(crate) const UNREADABLE_RECORD: Kind = Kind {
+    word: "unreadable-record",
+    status: StatusCode::CONFLICT,
+    title: "A record of history cannot be read by this program",
 };
 
 const LATER: Duration = Duration::from_secs(1);
@@ -85,6 +92,16 @@ pub(crate) fn of_load(error: LoadError) -> Problem {
     }
 }
 
+/// What a state that cannot be folded further is to an auditor, who wants to know where to look.
+pub(crate) fn of_record(error: &DecodeError) -> Problem {
+    tracing::error!(%error, "a record of history cannot be read");
+    let DecodeError { position, type_name, schema_version, .. } = error;
+    let detail = format!(
+        "The record at position {position} ({type_name} v{schema_version}) cannot be read; ask for a version before it."
+    );
+    Problem::new(UNREADABLE_RECORD, detail)
+}
+
 /// What every read may answer beside what was asked for.
 pub(crate) enum AnyRead {}
 
@@ -118,6 +135,17 @@ impl IntoResponses for OneRead {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut all = AnyRead::responses();
         all.insert("404".to_owned(), documented("Your association has no such thing").into());
+        all
+    }
+}
+
+/// The same, of a read that folds history.
+pub(crate) enum Fold {}
+
+impl IntoResponses for Fold {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut all = OneRead::responses();
+        all.insert("409".to_owned(), documented("A record of the stream cannot be read by this program").into());
         all
     }
 }

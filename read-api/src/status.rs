@@ -1,7 +1,12 @@
 //! `GET /v1/status`: how far the data has come.
 
 use axum::{extract::State, response::Response};
-use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reached, reporting::Reporting};
+use guildhall_aggregates::TenantId;
+use guildhall_projections::{
+    Directory, ErpJournal, Projector, Reporting,
+    parked::{self, ParkedStream},
+    reached,
+};
 use guildhall_web::{Position, Problem};
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -35,6 +40,21 @@ pub(crate) struct ProjectionStatus {
     position: Position,
     /// How many records of history it is behind.
     behind: u64,
+    /// What of the association it could not follow. Empty unless something is wrong.
+    parked: Vec<Parked>,
+}
+
+/// A stream that a read model could not follow: what happened to it from a record on is not in there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Parked {
+    /// Which stream.
+    stream: String,
+    /// From which position on.
+    first_position: u64,
+    /// How many of its records wait.
+    events: u64,
+    /// Why.
+    reason: String,
 }
 
 /// How far the data has come
@@ -50,10 +70,11 @@ pub(crate) async fn status(State(read): State<ReadState>, asked: Asked) -> Resul
     let format = asked.shape(None, &[Format::Json])?;
     let connection = read.pool.get().await.map_err(|error| crate::problems::unavailable(&error))?;
     // History last: no read model can be ahead of it.
+    let tenant = asked.caller.tenant;
     let mut projections = vec![
-        of::<Directory>(&connection).await?,
-        of::<Reporting>(&connection).await?,
-        of::<ErpJournal>(&connection).await?,
+        of::<Directory>(&connection, tenant).await?,
+        of::<Reporting>(&connection, tenant).await?,
+        of::<ErpJournal>(&connection, tenant).await?,
     ];
     let mark = read.history(None).await?;
     for projection in &mut projections {
@@ -62,7 +83,17 @@ pub(crate) async fn status(State(read): State<ReadState>, asked: Asked) -> Resul
     asked.passing_answer(format, mark).one(Progress { projections })
 }
 
-async fn of<P: Projector>(client: &Client) -> Result<ProjectionStatus, Problem> {
-    let position = Position(reached(client, P::NAME).await.map_err(|error| of_postgres(&error))?);
-    Ok(ProjectionStatus { name: P::NAME, position, behind: 0 })
+async fn of<P: Projector>(client: &Client, tenant: TenantId) -> Result<ProjectionStatus, Problem> {
+    let (position, parked) = tokio::try_join!(reached(client, P::NAME), parked::list(client, P::NAME))
+        .map_err(|error| of_postgres(&error))?;
+    let own = parked.into_iter().filter(|parked| parked.tenant == tenant);
+    let parked = own.map(Parked::from).collect();
+    Ok(ProjectionStatus { name: P::NAME, position: Position(position), behind: 0, parked })
+}
+
+impl From<ParkedStream> for Parked {
+    fn from(parked: ParkedStream) -> Self {
+        let ParkedStream { stream, first_position, events, reason, .. } = parked;
+        Self { stream: stream.to_string(), first_position, events, reason }
+    }
 }

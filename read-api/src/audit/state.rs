@@ -27,7 +27,7 @@ use crate::{
     format::Format,
     parameters::Count,
     path::Named,
-    problems::{OneRead, not_found, of_store},
+    problems::{Fold, not_found, of_record, of_store},
 };
 
 /// How many events are in memory at once while a state is folded.
@@ -73,7 +73,7 @@ pub(crate) struct PastState {
     path = "/v1/streams/{stream}/state",
     tag = super::TAG,
     params(("stream" = String, Path, description = "`category-uuid`", pattern = "^[a-z_]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", example = "membership-0198c0de-0000-7000-8000-000000000001"), StateQuery),
-    responses((status = OK, body = One<PastState>), OneRead),
+    responses((status = OK, body = One<PastState>), Fold),
 )]
 pub(crate) async fn state_of_stream(
     State(read): State<ReadState>,
@@ -163,7 +163,7 @@ impl Past<'_> {
                 if !self.until.includes(event) {
                     break 'history;
                 }
-                state.apply(event.decode().map_err(|error| Problem::internal(&error))?);
+                state.apply(event.decode().map_err(|error| of_record(&error))?);
                 (version, recorded_at) = (event.version, Some(event.recorded_at));
             }
             if events.len() < PAGE {

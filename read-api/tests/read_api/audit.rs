@@ -10,12 +10,13 @@ use guildhall_aggregates::{
     money::Currency,
     personal::{EmailAddress, FreeText, PersonName},
 };
+use guildhall_event_store::StreamId;
 use guildhall_web::Role;
 use insta::assert_json_snapshot;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::{Reply, World, lawyers, noon, nurses};
+use crate::world::{CORRELATION, Reply, World, lawyers, noon, nurses};
 
 fn founded(slug: &str) -> AssociationRecord {
     AssociationRecord::AssociationFounded {
@@ -286,4 +287,27 @@ async fn a_table_of_records_has_a_line_for_each() {
     assert_eq!(lines.len(), 2);
     assert!(lines[0].starts_with("position,stream,version,"), "{}", lines[0]);
     assert!(lines[1].contains(&noon().to_rfc3339_opts(chrono::SecondsFormat::Micros, true)), "{}", lines[1]);
+}
+
+#[tokio::test]
+async fn a_record_that_is_no_json_is_shown_byte_for_byte() {
+    let world = World::new().await;
+    let stream = StreamId::new("member", ada().uuid());
+    world.append(CORRELATION, nurses(), stream.clone(), vec![("MemberRegistered", 1, b"\x00\xFF".to_vec())]).await;
+    for open in [false, true] {
+        let reply = world.get(&format!("/v1/streams/{stream}?open={open}")).await;
+        assert_eq!((reply.status, &reply.json()["data"][0]["payload"]["base64"]), (StatusCode::OK, &"AP8=".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_state_ends_before_a_record_that_cannot_be_read() {
+    let world = World::new().await;
+    world.record(nurses(), nurses().uuid(), &[founded("nurses")]).await;
+    let stream = StreamId::new("association", nurses().uuid());
+    world.append(CORRELATION, nurses(), stream, vec![("AssociationRenamed", 1, b"{}".to_vec())]).await;
+    let latest = world.get(&format!("{}/state", association())).await;
+    assert_eq!((latest.status, latest.problem()), (StatusCode::CONFLICT, "unreadable-record".into()));
+    let before = world.get(&format!("{}/state?version=1", association())).await;
+    assert_eq!((before.status, &before.json()["data"]["version"]), (StatusCode::OK, &1.into()));
 }

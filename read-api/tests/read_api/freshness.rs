@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
-use guildhall_projections::directory::Directory;
+use guildhall_event_store::StreamId;
+use guildhall_projections::Directory;
 use guildhall_web::Role;
 
 use crate::{
     story,
-    world::{Reply, World, nurses},
+    world::{CORRELATION, Reply, World, nurses},
 };
 
 async fn told() -> World {
@@ -144,4 +145,19 @@ async fn the_status_says_how_far_each_read_model_is() {
     let projections = &json["data"]["projections"];
     assert_eq!((&projections[0]["name"], &projections[0]["behind"]), (&"directory".into(), &0.into()));
     assert_eq!((&projections[1]["name"], &projections[1]["behind"]), (&"reporting".into(), &head.into()));
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_followed_is_shown_to_its_association_alone() {
+    let world = World::new().await;
+    let stream = StreamId::new("member", story::ada().uuid());
+    world.append(CORRELATION, nurses(), stream.clone(), vec![("MemberRegistered", 1, b"{}".to_vec())]).await;
+    world.project().await;
+    let parked = async |association: &str| {
+        let reply = world.get_as(&world.token(association, &Role::ALL), "/v1/status", &[]).await;
+        reply.json()["data"]["projections"][0]["parked"].clone()
+    };
+    let seen = parked("nurses").await;
+    assert_eq!((&seen[0]["stream"], &seen[0]["first_position"]), (&stream.to_string().into(), &1.into()));
+    assert_eq!(parked("lawyers").await, serde_json::json!([]));
 }

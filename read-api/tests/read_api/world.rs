@@ -112,7 +112,19 @@ impl World {
         id: impl Into<Uuid>,
         events: &[E],
     ) -> Receipt {
+        let stored = |event: &E| (event.type_name(), event.schema_version(), serde_json::to_vec(event).unwrap());
         let stream = StreamId::new(E::CATEGORY, id.into());
+        self.append(correlation_id, tenant, stream, events.iter().map(stored).collect()).await
+    }
+
+    /// Appends what may be no event at all: types, schema versions and payloads.
+    pub(crate) async fn append(
+        &self,
+        correlation_id: Uuid,
+        tenant: TenantId,
+        stream: StreamId,
+        events: Vec<(&'static str, u16, Vec<u8>)>,
+    ) -> Receipt {
         let nth = self.commands.fetch_add(1, Ordering::SeqCst) + 1;
         let metadata = Metadata {
             command: "SetUpATest".into(),
@@ -121,17 +133,17 @@ impl World {
             causation_id: None,
             traceparent: None,
         };
-        let new = |(at, event): (usize, &E)| NewEvent {
+        let new = |(at, (type_name, schema_version, payload)): (usize, (&'static str, u16, Vec<u8>))| NewEvent {
             event_id: Uuid::from_u128(0xE000_0000 + u128::from(nth) * 0x100 + at as u128),
-            type_name: event.type_name(),
-            schema_version: event.schema_version(),
-            payload: serde_json::to_vec(event).unwrap().into(),
+            type_name,
+            schema_version,
+            payload: payload.into(),
         };
         let command = DecidedCommand {
             command_id: Uuid::from_u128(0xC000_0000 + u128::from(nth)),
             request_hash: [0; 32],
             metadata: serde_json::to_vec(&metadata).unwrap().into(),
-            events: events.iter().enumerate().map(new).collect(),
+            events: events.into_iter().enumerate().map(new).collect(),
             claims: Vec::new(),
         };
         let expected_version = self.store.read_stream(tenant, &stream, 0, 10_000).await.unwrap().len() as u64;
