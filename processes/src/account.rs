@@ -33,7 +33,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account as of the cause, so that it is the same whenever history is read; none before it is written.
+    /// The account as of the cause, so that it is the same whenever history is read; none for an invoice that was never
+    /// written. One that was written while the cause was on its way counts as written before.
     pub(crate) async fn read(
         hands: &Hands,
         cause: &RecordedEvent,
@@ -42,7 +43,7 @@ impl Account {
         let stream = StreamId::new(InvoiceEvent::CATEGORY, invoice_id.uuid());
         let events = hands.store().read_stream(cause.tenant, &stream, 0, MAX_PAGE).await?;
         let mut account: Option<Self> = None;
-        for event in events.iter().take_while(|event| event.position <= cause.position) {
+        for event in events.iter().filter(|event| event.version == 1 || event.position <= cause.position) {
             match (event.decode()?, &mut account) {
                 (InvoiceEvent::InvoiceDrafted { purpose, total: charged, dated, .. }, account) => {
                     *account = Some(Self { invoice_id, purpose, dated, issued: false, charged, payments: vec![] });
