@@ -18,9 +18,11 @@ use crate::{
     writer::Writer,
 };
 
-/// How long a reader waits for a connection, and the server for one page of history.
+/// How long a reader waits for a connection.
 const POOL_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: &str = "-c statement_timeout=60s";
+
+/// A page of history takes milliseconds; compiling its plan would take a hundred times as long.
+const READING: &str = "-c statement_timeout=60s -c jit=off";
 
 /// History in one database. Cheap to clone; all clones share one writer, one pool and one vault.
 #[derive(Clone)]
@@ -201,7 +203,7 @@ fn config(database_url: &str) -> Result<Config, StoreError> {
 fn pool(config: &Config, size: usize) -> Result<Pool, StoreError> {
     let mut config = config.clone();
     let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
-    config.options(format!("{given}{READ_TIMEOUT}"));
+    config.options(format!("{given}{READING}"));
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(size)

@@ -140,7 +140,8 @@ async fn page(client: &Client, tenant: Option<TenantId>, position: u64) -> Resul
                     mine
              FROM (SELECT *, $2 IS NULL OR tenant_id = $2 AS mine FROM es.event
                    WHERE position > $1 ORDER BY position LIMIT $3) e
-             LEFT JOIN es.stream s ON mine AND s.stream_key = e.stream_key
+             LEFT JOIN LATERAL (
+                 SELECT s.* FROM es.stream s WHERE mine AND s.stream_key = e.stream_key LIMIT 1) s ON true
              LEFT JOIN LATERAL (
                  SELECT b.position FROM es.event b
                  WHERE mine AND b.stream_key = e.stream_key AND b.version = e.version - 1
@@ -149,7 +150,7 @@ async fn page(client: &Client, tenant: Option<TenantId>, position: u64) -> Resul
                  SELECT l.position FROM es.command_log l
                  WHERE mine AND l.tenant_id = e.tenant_id AND l.command_id = e.command_id
                    AND l.stream_key = e.stream_key AND l.position - e.position = l.version - e.version
-                   AND l.position - e.position BETWEEN 0 AND l.event_count - 1) l ON true
+                   AND l.position - e.position BETWEEN 0 AND l.event_count - 1 LIMIT 1) l ON true
              ORDER BY e.position",
             &[
                 (&signed(position), Type::INT8),

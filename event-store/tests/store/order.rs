@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use guildhall_event_store::{EventStore, StoreOptions};
+use guildhall_event_store::{Clock, EventStore, StoreError, StoreOptions};
 use tokio::task::JoinSet;
 
 use crate::support::{PATIENCE, another_node, event, open_store, receipts, stream, tenant, unit};
@@ -175,11 +175,25 @@ async fn a_node_that_outlives_a_restored_database_refuses_to_write_over_what_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hole_is_an_error_that_names_it_and_never_skipped() {
+    let (database, store) = open_store().await;
+    receipts(store.append(unit(tenant(1), &stream(), 0, 5)).await);
+    let attacker = database.connect().await;
+    let attack = "ALTER TABLE es.event_0 DISABLE TRIGGER ALL; DELETE FROM es.event_0 WHERE position = 3";
+    attacker.batch_execute(attack).await.expect("a superuser can do anything");
+    for after in [0, 2] {
+        let error = store.read_after(after, 10).await.expect_err("a record is missing");
+        assert!(matches!(error, StoreError::Hole { expected: 3, found: 4 }), "{error}");
+    }
+    assert_eq!(store.read_after(3, 10).await.expect("the rest is whole").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_history_is_told_apart_from_one_that_does_not_answer() {
     let (database, _store) = open_store().await;
     let client = database.connect().await;
     client.batch_execute("ALTER SCHEMA es RENAME TO elsewhere").await.expect("the owner may rename");
     let options = StoreOptions::new(database.url(), crate::support::key());
-    let error = EventStore::open(options, guildhall_event_store::Clock::system()).await.err();
+    let error = EventStore::open(options, Clock::system()).await.err();
     assert!(error.expect("nothing is migrated").to_string().contains("guildhall migrate"));
 }
