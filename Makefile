@@ -35,6 +35,7 @@ test: ## Run every test, with a Postgres and a Kafka of its own.
 check: ## Check format, lints, documentation and the rules of the house.
 	@scripts/ensure-tools --no-postgres
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path bench/Cargo.toml
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	cargo test --package guildhall-server --test house_rules
