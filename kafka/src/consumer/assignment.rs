@@ -16,10 +16,16 @@ use rdkafka::{
 use tokio::runtime::Handle;
 
 use super::{Resume, lane::Lane};
-use crate::topics::{Place, Topic};
+use crate::{
+    options::KafkaOptions,
+    topics::{Place, Topic},
+};
 
 /// Where to begin with a topic's partition.
 pub(super) type ResumeFn = Arc<dyn Fn(String, i32) -> BoxFuture<'static, Result<Resume, String>> + Send + Sync>;
+
+/// The partitions that are ours, one lane each.
+pub(super) type Lanes = Arc<Mutex<BTreeMap<Place, Lane>>>;
 
 /// How long the answers may take. Less than the group waits for a member to take up its partitions.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -30,23 +36,24 @@ pub(super) struct Assignment {
     runtime: Handle,
     prefix: String,
     partitions: u16,
-    lanes: Mutex<BTreeMap<Place, Lane>>,
+    lanes: Lanes,
     failed: Mutex<Option<String>>,
 }
 
 impl Assignment {
-    pub(super) fn new(resume: ResumeFn, runtime: Handle, prefix: String, partitions: u16) -> Self {
-        Self { resume, runtime, prefix, partitions, lanes: Mutex::default(), failed: Mutex::default() }
+    pub(super) fn new(resume: ResumeFn, runtime: Handle, kafka: &KafkaOptions, lanes: Lanes) -> Self {
+        let (prefix, partitions) = (kafka.prefix.clone(), kafka.partitions);
+        Self { resume, runtime, prefix, partitions, lanes, failed: Mutex::default() }
     }
 
     /// The partitions. Not to be held while polling.
     pub(super) fn lanes(&self) -> MutexGuard<'_, BTreeMap<Place, Lane>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lanes)
     }
 
     /// Why a partition could not be taken up, if one could not.
     pub(super) fn failure(&self) -> Option<String> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.failed).take()
     }
 
     /// The place of a topic's partition, if it is one of ours.
@@ -96,7 +103,7 @@ impl Assignment {
             Err(reason) => {
                 // The group waits for an answer, and the consumer could not even be closed without one. No lane
                 // takes what now arrives, and the session ends as soon as the poll returns.
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                *lock(&self.failed) = Some(reason);
                 consumer.incremental_assign(assigned)?;
             }
         }
@@ -116,7 +123,12 @@ impl ConsumerContext for Assignment {
             consumer.incremental_unassign(partitions)
         };
         if let Err(error) = done {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            *lock(&self.failed) = Some(error.to_string());
         }
     }
+}
+
+/// What is behind a lock, also after a panic of whoever held it: nothing here is ever left half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,7 +25,7 @@ use crate::{
     options::{KafkaOptions, OptionsError, check_present},
     topics::{Place, Topic, TopicError},
 };
-use assignment::ResumeFn;
+use assignment::{Lanes, ResumeFn, lock};
 use session::Worker;
 
 /// Rounds that wait for the caller. One, so that the next is being read while one is being applied.
@@ -218,6 +218,7 @@ pub struct Consumer {
     rounds: mpsc::Receiver<Result<Vec<PartitionBatch>, ConsumerError>>,
     applied: mpsc::Sender<Vec<Mark>>,
     handed_over: Vec<Mark>,
+    lanes: Lanes,
     worker: JoinHandle<()>,
     stop: DropGuard,
 }
@@ -252,11 +253,19 @@ impl Consumer {
         let (rounds_in, rounds) = mpsc::channel(ROUNDS_AHEAD);
         let (applied, applied_out) = mpsc::channel(REPORTS_AHEAD);
         let stop = CancellationToken::new();
-        let runtime = Handle::current();
-        let worker =
-            Worker { options, store, resume, runtime, rounds: rounds_in, applied: applied_out, stop: stop.clone() };
+        let lanes = Lanes::default();
+        let worker = Worker {
+            options,
+            store,
+            resume,
+            lanes: lanes.clone(),
+            runtime: Handle::current(),
+            rounds: rounds_in,
+            applied: applied_out,
+            stop: stop.clone(),
+        };
         let worker = tokio::task::spawn_blocking(move || worker.run());
-        Ok(Self { rounds, applied, handed_over: Vec::new(), worker, stop: stop.drop_guard() })
+        Ok(Self { rounds, applied, handed_over: Vec::new(), lanes, worker, stop: stop.drop_guard() })
     }
 
     /// What arrived since the last time, at most one batch for each partition; waits for something to arrive,
@@ -274,6 +283,13 @@ impl Consumer {
         let round = self.rounds.recv().await.ok_or(ConsumerError::Ended)??;
         self.handed_over = round.iter().map(Mark::after).collect();
         Ok(round)
+    }
+
+    /// Whether the partition of a batch is still this consumer's, as far as it knows. A batch of one that has gone
+    /// elsewhere is to be dropped: its new reader has been told where to begin, and reads it again.
+    pub fn holds(&self, batch: &PartitionBatch) -> bool {
+        let lanes = lock(&self.lanes);
+        lanes.values().any(|lane| lane.topic() == batch.topic && lane.place().number() == batch.partition)
     }
 
     /// Leaves the group, so that others take over at once, and waits until that is done.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::MutexGuard,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, ConsumerOptions, Mark, PartitionBatch,
-    assignment::{Assignment, ResumeFn},
+    assignment::{Assignment, Lanes, ResumeFn, lock},
     lane::{Lane, Taken},
     watch::{Watch, has_more},
 };
@@ -37,6 +38,7 @@ pub(super) struct Worker {
     pub(super) options: ConsumerOptions,
     pub(super) store: EventStore,
     pub(super) resume: ResumeFn,
+    pub(super) lanes: Lanes,
     pub(super) runtime: Handle,
     pub(super) rounds: mpsc::Sender<Result<Vec<PartitionBatch>, ConsumerError>>,
     pub(super) applied: mpsc::Receiver<Vec<Mark>>,
@@ -101,12 +103,9 @@ impl Session {
         let options = &worker.options;
         let ready = worker.runtime.block_on(worker.stop.run_until_cancelled(topics::ensure(&options.kafka)));
         ready.unwrap_or(Ok(()))?;
-        let assignment = Assignment::new(
-            worker.resume.clone(),
-            worker.runtime.clone(),
-            options.kafka.prefix.clone(),
-            options.kafka.partitions,
-        );
+        lock(&worker.lanes).clear();
+        let (resume, runtime, lanes) = (worker.resume.clone(), worker.runtime.clone(), worker.lanes.clone());
+        let assignment = Assignment::new(resume, runtime, &options.kafka, lanes);
         let consumer: BaseConsumer<_> = options.client().create_with_context(assignment)?;
         let names: Vec<_> = options.topics.iter().map(|topic| topic.name(&options.kafka.prefix)).collect();
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -130,7 +129,7 @@ impl Session {
         Ok(End::Stopped)
     }
 
-    fn lanes(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Lane>> {
+    fn lanes(&self) -> MutexGuard<'_, BTreeMap<Place, Lane>> {
         self.consumer.context().lanes()
     }
 

@@ -15,7 +15,6 @@ use rdkafka::{
     error::KafkaError,
     message::OwnedHeaders,
     producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
-    types::RDKafkaErrorCode,
 };
 use tokio::sync::Notify;
 
@@ -83,7 +82,9 @@ impl Producer {
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
-            .set("queue.buffering.max.kbytes", "131072")
+            // How much may be under way is bounded by the batches in flight; there is room for the most they can be.
+            .set("queue.buffering.max.messages", "0")
+            .set("queue.buffering.max.kbytes", "1048576")
             .create_with_context(Deliveries::default())?;
         let deliveries = Arc::clone(client.context());
         let names = Topic::ALL.map(|topic| topic.name(&kafka.prefix));
@@ -91,7 +92,7 @@ impl Producer {
     }
 
     /// Sends events in order; `last` is what their partitions had before, and afterwards what they have then.
-    pub(super) async fn send(&mut self, events: &[RecordedEvent], last: &mut Checkpoint) -> Result<(), RelayError> {
+    pub(super) fn send(&mut self, events: &[RecordedEvent], last: &mut Checkpoint) -> Result<(), RelayError> {
         let Some(newest) = events.last() else { return Ok(()) };
         let began = Instant::now();
         let flight = Arc::new(AtomicUsize::new(events.len()));
@@ -104,7 +105,7 @@ impl Producer {
             // The record's timestamp is when it is sent: a broker that keeps records for a week shall not drop those
             // of a generation begun today because they tell of last year.
             let record = self.record(place, headers, &flight).key(key.as_bytes()).payload(event.payload.as_ref());
-            self.enqueue(record).await?;
+            self.enqueue(record)?;
         }
         last.position = newest.position;
         last.leaf_hash = Some(newest.leaf_hash);
@@ -114,13 +115,13 @@ impl Producer {
     }
 
     /// Tells some partitions how far history was sent to the others.
-    pub(super) async fn tell(&mut self, places: &[Place], sent: &Checkpoint) -> Result<(), RelayError> {
+    pub(super) fn tell(&mut self, places: &[Place], sent: &Checkpoint) -> Result<(), RelayError> {
         let Some(leaf_hash) = sent.leaf_hash else { return Ok(()) };
         let watermark = Watermark { position: sent.position, leaf_hash };
         let flight = Arc::new(AtomicUsize::new(places.len()));
         for &place in places {
             let headers = envelope::watermark_headers(watermark, sent.last.at(place), place);
-            self.enqueue(self.record(place, headers, &flight)).await?;
+            self.enqueue(self.record(place, headers, &flight))?;
         }
         metrics::counter!("relay_records_total", "kind" => "watermark").increment(places.len() as u64);
         Ok(())
@@ -137,17 +138,10 @@ impl Producer {
             .headers(headers)
     }
 
-    /// Hands a record to the client, as soon as the client has room for it.
-    async fn enqueue(&self, mut record: BaseRecord<'_, [u8], [u8], Unacknowledged>) -> Result<(), RelayError> {
-        loop {
-            self.check()?;
-            match self.client.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => record = refused,
-                Err((error, _)) => return Err(error.into()),
-            }
-            self.deliveries.changed.notified().await;
-        }
+    /// Hands a record to the client.
+    fn enqueue(&self, record: BaseRecord<'_, [u8], [u8], Unacknowledged>) -> Result<(), RelayError> {
+        self.check()?;
+        self.client.send(record).map_err(|(error, _)| error.into())
     }
 
     /// Fails when a record could not be delivered.

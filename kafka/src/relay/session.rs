@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guildhall_event_store::EventStore;
+use guildhall_event_store::{EventStore, RecordedEvent};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,6 +14,8 @@ use crate::topics::Place;
 
 /// The longest the relay waits for anything before it looks after its other duties.
 const WAIT: Duration = Duration::from_millis(500);
+/// About the most bytes of payloads in one batch: it ends with the event that exceeds them.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// One stretch of relaying with one producer, from a checkpoint to an error or the end.
 pub(super) struct Session<'a> {
     store: &'a EventStore,
@@ -99,7 +101,7 @@ impl<'a> Session<'a> {
             // What was there a moment ago is gone.
             return Err(RelayError::Diverged { position: head });
         }
-        self.producer.send(events, &mut self.sent).await
+        self.producer.send(not_too_large(events), &mut self.sent)
     }
 
     /// Sends what was promised, writes down what is done, and makes sure that we still may.
@@ -115,10 +117,10 @@ impl<'a> Session<'a> {
             self.audited = Instant::now();
         }
         if self.reminded.is_none_or(|at| at.elapsed() >= self.options.remind_every) {
-            self.tell(Place::all(self.options.kafka.partitions).collect()).await?;
+            self.tell(Place::all(self.options.kafka.partitions).collect())?;
             self.reminded = Some(Instant::now());
         } else if self.told_at.is_none_or(|at| at.elapsed() >= self.options.watermark_every) {
-            self.tell(self.quiet().collect()).await?;
+            self.tell(self.quiet().collect())?;
         }
         Ok(())
     }
@@ -144,11 +146,11 @@ impl<'a> Session<'a> {
         Place::all(self.options.kafka.partitions).filter(move |place| knows(*place) < self.sent.position)
     }
 
-    async fn tell(&mut self, places: Vec<Place>) -> Result<(), RelayError> {
+    fn tell(&mut self, places: Vec<Place>) -> Result<(), RelayError> {
         if places.is_empty() {
             return Ok(());
         }
-        self.producer.tell(&places, &self.sent).await?;
+        self.producer.tell(&places, &self.sent)?;
         for place in places {
             self.told.advance(place, self.sent.position);
         }
@@ -167,14 +169,62 @@ impl<'a> Session<'a> {
 
     /// Tells everybody where history stands, waits for the rest and writes down how far it got.
     pub(super) async fn finish(mut self) -> Result<(), RelayError> {
-        self.tell(self.quiet().collect()).await?;
+        self.tell(self.quiet().collect())?;
         if let Some(further) = self.producer.finish().await? {
             self.checkpoint = further;
         }
         self.lease.save(&self.checkpoint).await
     }
+
     /// Gives up what is under way, to be sent again from the checkpoint.
     pub(super) fn discard(self) {
         self.producer.discard();
+    }
+}
+
+/// As many of these as one batch may have, and one at least.
+fn not_too_large(events: &[RecordedEvent]) -> &[RecordedEvent] {
+    let mut bytes = 0;
+    let fitting = events.iter().take_while(|event| {
+        let before = bytes;
+        bytes += event.payload.len();
+        before < BATCH_BYTES
+    });
+    &events[..fitting.count()]
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use guildhall_aggregates::TenantId;
+    use guildhall_event_store::StreamId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event(bytes: usize) -> RecordedEvent {
+        RecordedEvent {
+            position: 1,
+            tenant: TenantId::default(),
+            stream: StreamId::new("member", Uuid::nil()),
+            version: 1,
+            event_id: Uuid::nil(),
+            type_name: "MemberRegistered".into(),
+            schema_version: 1,
+            payload: vec![0; bytes].into(),
+            metadata: "{}".into(),
+            command_id: Uuid::nil(),
+            leaf_hash: [0; 32],
+            recorded_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_batch_ends_with_the_event_that_makes_it_too_large() {
+        let events = [event(BATCH_BYTES / 2), event(BATCH_BYTES), event(1)];
+        assert_eq!(not_too_large(&events).len(), 2);
+        assert_eq!(not_too_large(&events[1..]).len(), 1, "one event is always sent");
+        assert_eq!(not_too_large(&events[2..]).len(), 1);
+        assert_eq!(not_too_large(&[]).len(), 0);
     }
 }

@@ -267,8 +267,11 @@ impl Reader {
 
     /// The next round, applied.
     pub(crate) async fn round(&mut self) -> Result<(), ConsumerError> {
-        for batch in within("a round", self.consumer.next()).await? {
-            self.apply(batch);
+        let round = within("a round", self.consumer.next()).await?;
+        for batch in round {
+            if self.consumer.holds(&batch) {
+                self.apply(batch);
+            }
         }
         Ok(())
     }
