@@ -50,8 +50,8 @@ GRANT SELECT ON
     TO guildhall_analyst;
 
 -- What everybody may do in Postgres is too much for a stranger in the same database: hold the advisory lock that orders
--- history, so that nothing can be appended, and store large objects. Only a superuser can take that from PUBLIC; where
--- migrations run as somebody else it stays, and the guide for operators says so.
+-- history, so that nothing can be appended, and store large objects. Only a superuser can take that from PUBLIC: where
+-- migrations run as somebody else it stays, and analysts have to be trusted that far.
 DO $$
 DECLARE
     open_to_all regprocedure;

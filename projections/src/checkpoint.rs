@@ -25,6 +25,8 @@ pub struct Claim {
 /// What the next transaction makes of a checkpoint.
 pub(crate) struct Advance<'a> {
     pub(crate) source: &'a str,
+    /// Where the checkpoint is believed to be. After a commit whose answer was lost it is further.
+    pub(crate) from_position: u64,
     pub(crate) next_offset: i64,
     pub(crate) last_position: u64,
     pub(crate) last_hash: Option<&'a [u8]>,
@@ -77,7 +79,7 @@ pub(crate) async fn claim<P: Projector>(tx: &Transaction<'_>, source: &str) -> R
     })
 }
 
-/// Moves a checkpoint, if it is still ours. The first statement of each transaction: from here on nobody else can move it.
+/// Moves a checkpoint, if it is still ours and where we left it. The first statement of each transaction: from here on nobody else can move it.
 pub(crate) async fn advance<P: Projector>(
     tx: &Transaction<'_>,
     owner_epoch: i64,
@@ -87,7 +89,7 @@ pub(crate) async fn advance<P: Projector>(
         .prepare_cached(
             "UPDATE read.checkpoint SET next_offset = $4, last_position = greatest(last_position, $5), \
                     last_hash = coalesce($6, last_hash), reached = greatest(reached, $7) \
-             WHERE projection = $1 AND source = $2 AND owner_epoch = $3",
+             WHERE projection = $1 AND source = $2 AND owner_epoch = $3 AND last_position = $8",
         )
         .await?;
     let moved = tx
@@ -101,6 +103,7 @@ pub(crate) async fn advance<P: Projector>(
                 &to.last_position.cast_signed(),
                 &to.last_hash,
                 &to.reached.cast_signed(),
+                &to.from_position.cast_signed(),
             ],
         )
         .await?;

@@ -1,6 +1,6 @@
 //! Drives a projector: deliveries in, rows and checkpoint out, together or not at all.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, error::Error as _, time::Duration};
 
 use backon::BackoffBuilder;
 use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
@@ -100,10 +100,12 @@ impl RunError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Fenced { .. } | Self::Connect(_) => true,
-            // Without a code the connection is at fault; with one of these, the schema, the privileges or the statement.
-            Self::Database(error) => error.code().is_none_or(|code| {
-                !matches!(code.code().get(..2), Some("0A" | "22" | "23" | "28" | "3D" | "3F" | "42"))
-            }),
+            Self::Database(error) => match error.code() {
+                // The schema, the privileges, the statement or the rows are at fault, and will be again.
+                Some(code) => !matches!(code.code().get(..2), Some("0A" | "22" | "23" | "28" | "3D" | "3F" | "42")),
+                // Without a code it is the connection, or a row that this program cannot read.
+                None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
+            },
             Self::Store(error) => matches!(error, StoreError::Unavailable { .. } | StoreError::Overloaded { .. }),
             Self::NotClaimed { .. }
             | Self::OtherTransport { .. }
@@ -170,7 +172,8 @@ impl<P: Projector> Runner<P> {
     }
 
     /// Folds a delivery and moves the checkpoint in one transaction. Events that are in the tables already are dropped.
-    /// Returns how many were new. After an error nothing was written, and the same delivery may be made again.
+    /// Returns how many were new. After an error the source has to be claimed again: the answer to a commit may have been
+    /// lost, and the checkpoint knows.
     pub async fn deliver(&mut self, delivery: Delivery) -> Result<usize, RunError> {
         let Delivery { source, mut events, next_offset, reached } = delivery;
         let claim = self.claim_of(&source)?;
@@ -185,15 +188,16 @@ impl<P: Projector> Runner<P> {
     }
 
     async fn fold(&mut self, source: &str, batch: Batch, next_offset: i64, reached: u64) -> Result<usize, RunError> {
-        let Claim { owner_epoch, mut last_position, .. } = *self.claim_of(source)?;
+        let Claim { owner_epoch, last_position: from_position, .. } = *self.claim_of(source)?;
         let last = batch.events.last().map(|event| (event.position, event.leaf_hash, event.recorded_at));
-        last_position = last.map_or(last_position, |(position, ..)| position);
+        let last_position = last.map_or(from_position, |(position, ..)| position);
         let last_hash = last.map(|(_, hash, _)| hash);
         let events = batch.events.len();
         let mut parked = self.parked.clone();
         let connection = Self::connected(&mut self.connection, &self.pool).await?;
         let mut tx = connection.transaction().await?;
-        let to = Advance { source, next_offset, last_position, last_hash: last_hash.as_ref().map(|h| &h[..]), reached };
+        let last_hash = last_hash.as_ref().map(|hash| &hash[..]);
+        let to = Advance { source, from_position, next_offset, last_position, last_hash, reached };
         checkpoint::advance::<P>(&tx, owner_epoch, &to).await?;
         let folded = fold(&mut self.projector, &self.store, &mut tx, batch, &mut parked).await;
         let outcome = match folded {

@@ -38,9 +38,9 @@ pub enum Viewer {
 pub struct Filter {
     /// The beginning of each word of the name, or something like the name; case and accents do not matter.
     pub name: Option<String>,
-    /// The code of a plan they have a membership of.
+    /// The code of a plan they have a membership of. Finds nobody for the public, which does not see memberships.
     pub plan: Option<String>,
-    /// The status a membership of theirs has today.
+    /// The status a membership of theirs has today. Finds nobody for the public.
     pub status: Option<MembershipStatus>,
     /// A credential they hold.
     pub credential: Option<String>,
@@ -147,6 +147,10 @@ pub async fn page(
     query.conditions.push(format!("m.tenant_id = {tenant_at} AND m.display_name IS NOT NULL"));
     query.restrict_to(viewer);
     query.narrow(filter, today);
+    if viewer == Viewer::Public && (filter.plan.is_some() || filter.status.is_some()) {
+        // The public does not see memberships, so it cannot find out about them by asking either.
+        query.conditions.push("false".to_owned());
+    }
     let rank = query.rank.clone().unwrap_or_else(|| "0".to_owned());
     let sort = "read.search_form(m.sort_name) COLLATE \"C\"";
     if let Some(after) = after {

@@ -58,12 +58,22 @@ impl<'b> StandingEvents<'b> {
     }
 }
 
+impl StandingEvents<'_> {
+    /// The associations whose memberships these events may change.
+    fn tenants(&self) -> BTreeSet<Uuid> {
+        let rules = self.rules.iter().map(|(event, _)| event.tenant.uuid());
+        let deaths = self.deaths.iter().map(|(event, _)| event.tenant.uuid());
+        rules.chain(deaths).chain(self.memberships.iter().map(|(event, _)| event.tenant.uuid())).collect()
+    }
+}
+
 /// Folds the events into the tables.
 pub(crate) async fn apply(
     tx: &Transaction<'_>,
     tables: &StandingTables,
     events: &StandingEvents<'_>,
 ) -> Result<(), Error> {
+    take_turns(tx, tables, &events.tenants()).await?;
     apply_plans(tx, tables, &events.plans).await?;
     let ruled = apply_rules(tx, tables, &events.rules).await?;
     let died = apply_deaths(tx, tables, &events.deaths).await?;
@@ -81,6 +91,22 @@ pub(crate) async fn apply(
             compute_spans(tx, tables, page.iter()).await?;
         }
     }
+    Ok(())
+}
+
+/// Waits for whoever folds the standing of one of these associations, and makes others wait until this transaction ends.
+///
+/// Several processes may fold several partitions at once. One that writes a death and one that writes the membership of
+/// the same member would not see each other's rows, and neither would compute the spans that both together make.
+async fn take_turns(tx: &Transaction<'_>, tables: &StandingTables, tenants: &BTreeSet<Uuid>) -> Result<(), Error> {
+    if tenants.is_empty() {
+        return Ok(());
+    }
+    // In the order of the ids, so that two cannot wait for each other; the schema keeps a rebuild out of the way.
+    let sql = "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', current_schema(), $1::text, tenant), 0)) \
+               FROM unnest($2::uuid[]) AS tenant";
+    let tenants: Vec<&Uuid> = tenants.iter().collect();
+    tx.query(&tx.prepare_cached(sql).await?, &[&tables.membership, &tenants]).await?;
     Ok(())
 }
 

@@ -161,6 +161,9 @@ async fn everybody_sees_what_the_member_lets_them() {
     assert!(public[0].memberships.is_empty() && !public[0].accepts_messages);
     assert_eq!(public[0].job_title.as_deref(), Some("Analyst"));
 
+    let asked = Filter { status: Some(MembershipStatus::Grace), ..Filter::default() };
+    assert!(look(&client, Viewer::Public, asked).await.is_empty(), "memberships are not for the public");
+
     let fellow = Viewer::Member(MemberId::new(id(3)));
     let seen = look(&client, fellow, Filter::default()).await;
     assert!(seen.iter().all(|entry| entry.member_id != id(2)), "not listed");

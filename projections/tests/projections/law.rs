@@ -1,9 +1,12 @@
 //! The law of projectors: whatever the interleaving of streams and however it is cut into batches, the tables are the same.
 
+use std::sync::Arc;
+
 use guildhall_aggregates::{TenantId, association::AssociationRecord, member::MemberEvent, membership::*};
 use guildhall_event_store::{RecordedEvent, StreamId};
 use guildhall_projections::{Delivery, Directory, ErpJournal, Projector, Reporting};
 use proptest::{prelude::*, test_runner::TestRunner};
+use tokio::sync::Barrier;
 
 use crate::{
     story::{self, activated, applied, plan_created, sold, term, usd},
@@ -111,6 +114,41 @@ fn any_interleaving_gives_the_same_tables<P: Projector>() {
         })
         .expect("every interleaving gives these tables");
     runtime.block_on(async move { drop(world) });
+}
+
+/// Two processes, each with a partition of its own, that do not see each other's rows until they commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_death_and_a_membership_folded_at_the_same_moment_come_together() {
+    const MEMBERS: u128 = 60;
+    let world = World::open().await;
+    let here = tenant(1);
+    for member in 0..MEMBERS {
+        let year = [applied(id(member), id(10), "2025-01-01"), activated("2025-01-01", "2025-12-31")];
+        world.record(here, id(1_000 + member), &year).await;
+        world.record(here, id(member), &[MemberEvent::DeathRecorded { on: Some(day("2025-06-01")) }]).await;
+    }
+    let history = world.store.read_after(0, 10_000).await.expect("history is readable");
+    let mut processes = tokio::task::JoinSet::new();
+    let same_moment = Arc::new(Barrier::new(2));
+    for (category, source, at_once) in [("membership", "kafka:memberships:0", 2), ("member", "kafka:members:0", 1)] {
+        let events: Vec<_> = history.iter().filter(|event| &*event.stream.category == category).cloned().collect();
+        let mut runner = world.runner::<Reporting>();
+        runner.claim(source).await.expect("nobody else projects");
+        let same_moment = Arc::clone(&same_moment);
+        processes.spawn(async move {
+            for part in events.chunks(at_once) {
+                same_moment.wait().await;
+                let reached = part.last().expect("chunks are not empty").position;
+                let source = source.to_owned();
+                let delivery = Delivery { source, events: part.to_vec(), next_offset: 0, reached };
+                runner.deliver(delivery).await.expect("everything can be folded");
+            }
+        });
+    }
+    processes.join_all().await;
+    let deceased =
+        "SELECT count(*) FROM read.reporting_status_span WHERE status = 'deceased' AND from_on = '2025-06-01'";
+    assert_eq!(world.count(deceased).await, i64::try_from(MEMBERS).expect("few members"));
 }
 
 #[test]

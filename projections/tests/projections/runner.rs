@@ -67,6 +67,23 @@ async fn a_zombie_is_fenced_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_not_folded_again() {
+    let world = World::open().await;
+    story::tell(&world, tenant(1)).await;
+    let events = history(&world).await;
+    let mut runner = world.runner::<Reporting>();
+    runner.claim(STORE).await.unwrap();
+    runner.deliver(delivery(events[..3].to_vec())).await.unwrap();
+    // The checkpoint is where the commit put it, and the runner does not know.
+    let client = world.client().await;
+    client.batch_execute("UPDATE read.checkpoint SET last_position = last_position + 2").await.unwrap();
+    let refused = runner.deliver(delivery(events.clone())).await;
+    assert!(matches!(refused, Err(RunError::Fenced { .. })), "{refused:?}");
+    assert_eq!(runner.claim(STORE).await.unwrap().last_position, 5);
+    assert_eq!(runner.deliver(delivery(events.clone())).await.unwrap(), events.len() - 5);
+}
+
+#[tokio::test]
 async fn a_source_that_was_never_claimed_is_refused() {
     let world = World::open().await;
     let refused = world.runner::<Reporting>().deliver(delivery(vec![])).await;
