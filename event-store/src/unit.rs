@@ -108,7 +108,7 @@ pub enum UnitOutcome {
         /// The version it is at.
         actual: u64,
     },
-    /// Some of the commands were recorded before; these are they.
+    /// Some of the commands were recorded before, some perhaps since; these are they.
     Duplicate(Vec<RecordedCommand>),
     /// Another stream has claimed a value.
     ClaimTaken {
