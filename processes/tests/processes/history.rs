@@ -38,7 +38,12 @@ impl World {
             self.pay(n, invoice, if n % 3 == 0 { 2_000 } else { 12_000 }).await;
         }
         self.settle().await;
+        // The bank takes the fee of the first back, who pays anew.
         self.send::<Payment>(payment(1).uuid(), RecordChargeback { today: self.today() }).await;
+        self.settle().await;
+        let fee = self.state::<Payment>(payment(1).uuid()).await.invoice_id().expect("it was meant for the fee");
+        self.pay(20, fee, 5_000).await;
+        self.settle().await;
         let command = CancelMembership { reason: None, today: self.today() };
         self.send::<Membership>(membership(4).uuid(), command).await;
         self.give_back(2).await;
