@@ -1,6 +1,6 @@
 //! What can go wrong between a caller and history.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
@@ -132,6 +132,9 @@ impl Trouble {
 pub(crate) fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{} ({})", db.message(), db.code().code()),
-        None => error.to_string(),
+        None => match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
     }
 }

@@ -9,8 +9,8 @@ pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 /// The most bytes the metadata of one command may have.
 pub const MAX_METADATA_BYTES: usize = 16 * 1024;
 
-/// Where history is and how much may be under way at once.
-#[derive(Debug, Clone)]
+/// Where history is and how much may be under way at once. Not to be printed: the address may hold a password.
+#[derive(Clone)]
 pub struct StoreOptions {
     /// The database, as `postgres://user@host/name` or `host=… dbname=…`.
     pub database_url: String,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     Batch, Clock, LoadError, Loaded, RecordedCommand, RecordedEvent, StoreError, StoreOptions, StreamId, Unit,
     UnitOutcome,
+    error::said,
     head::Head,
     load, read,
     vault::Vault,
@@ -191,7 +192,7 @@ impl EventStore {
 
 fn config(database_url: &str) -> Result<Config, StoreError> {
     let mut config: Config = database_url.parse().map_err(|error: tokio_postgres::Error| {
-        StoreError::Misconfigured(format!("the database address cannot be read: {error}"))
+        StoreError::Misconfigured(format!("the database address cannot be read: {}", said(&error)))
     })?;
     if config.get_application_name().is_none() {
         config.application_name("guildhall");

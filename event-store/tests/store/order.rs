@@ -196,4 +196,9 @@ async fn a_database_without_history_is_told_apart_from_one_that_does_not_answer(
     let options = StoreOptions::new(database.url(), crate::support::key());
     let error = EventStore::open(options, Clock::system()).await.err();
     assert!(error.expect("nothing is migrated").to_string().contains("guildhall migrate"));
+    let nobody = StoreOptions::new("postgresql://guildhall@127.0.0.1:1/guildhall", crate::support::key());
+    let error = EventStore::open(nobody, Clock::system()).await.err().expect("nobody answers");
+    assert!(matches!(error, StoreError::Unavailable { may_be_stored: false, .. }), "{error}");
+    let nonsense = StoreOptions::new("history", crate::support::key());
+    assert!(matches!(EventStore::open(nonsense, Clock::system()).await.err(), Some(StoreError::Misconfigured(_))));
 }
