@@ -8,6 +8,26 @@
 //!
 //! The door is [`EventStore`]; everything else is what it takes and gives. The order of history is made in one place, the
 //! function `es.append` in `migrations/es/`, and nothing else inserts an event.
+//!
+//! ```no_run
+//! use guildhall_aggregates::tenant_of_slug;
+//! use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
+//!
+//! # async fn read_all() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = KeyEncryptionKey::parse(&std::env::var("KEY_ENCRYPTION_KEY")?)?;
+//! let store = EventStore::open(StoreOptions::new("postgresql:///guildhall", key), Clock::system()).await?;
+//! let nurses = tenant_of_slug("nurses");
+//! let mut position = 0;
+//! while let page = store.read_tenant_after(nurses, position, 1_000).await?
+//!     && let Some(last) = page.last()
+//! {
+//!     position = last.position;
+//!     page.iter().for_each(|event| println!("{} {} {}", event.position, event.stream, event.type_name));
+//! }
+//! store.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod batch;
 pub mod clock;
