@@ -31,6 +31,12 @@ pub enum RunError {
         /// The source.
         source_name: String,
     },
+    /// The connection that made this process the only one to follow the store is gone.
+    #[error("{projection}: the connection to the read model's database was lost")]
+    Disconnected {
+        /// The projection.
+        projection: &'static str,
+    },
     /// A delivery came from a source that was never claimed.
     #[error("{projection}: {source_name} delivers without having been claimed; claim it first")]
     NotClaimed {
@@ -99,12 +105,15 @@ impl RunError {
     /// True where it may go well a moment later, from a new claim on.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Fenced { .. } | Self::Connect(_) => true,
+            Self::Fenced { .. } | Self::Disconnected { .. } | Self::Connect(_) => true,
             Self::Database(error) => match error.code() {
                 // The schema, the privileges, the statement or the rows are at fault, and will be again.
                 Some(code) => !matches!(code.code().get(..2), Some("0A" | "22" | "23" | "28" | "3D" | "3F" | "42")),
                 // Without a code it is the connection, or a row that this program cannot read.
-                None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
+                None => {
+                    error.is_closed()
+                        || error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()
+                }
             },
             Self::Store(error) => matches!(error, StoreError::Unavailable { .. } | StoreError::Overloaded { .. }),
             Self::NotClaimed { .. }
@@ -261,10 +270,12 @@ impl<P: Projector> Runner<P> {
                 if head > at {
                     batch = self.store.batch_after(at, BATCH).await?;
                 } else {
+                    self.still_connected()?;
                     lag::<P>(STORE, 0, chrono::TimeDelta::zero());
                 }
                 continue;
             };
+            self.still_connected()?;
             // The next batch is read while this one is written.
             let store = self.store.clone();
             let ahead = store.batch_after(last, BATCH);
@@ -289,6 +300,14 @@ impl<P: Projector> Runner<P> {
         let sql = "SELECT pg_advisory_lock(hashtextextended('guildhall projection ' || $1, 0))";
         connection.execute(sql, &[&P::NAME]).await?;
         Ok(())
+    }
+
+    /// The lock of [`Self::stand_by`] went with the connection: another process may be at work by now.
+    fn still_connected(&self) -> Result<(), RunError> {
+        match &self.connection {
+            Some(connection) if !connection.is_closed() => Ok(()),
+            _ => Err(RunError::Disconnected { projection: P::NAME }),
+        }
     }
 
     async fn check_history(&self, claim: &Claim) -> Result<(), RunError> {

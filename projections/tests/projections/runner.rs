@@ -1,6 +1,8 @@
 use guildhall_aggregates::{MemberId, member::MemberEvent};
 use guildhall_event_store::{NewEvent, RecordedEvent, StreamId};
-use guildhall_projections::{Delivery, Directory, Projector, Reporting, RunError, STORE, parked, reached};
+use guildhall_projections::{
+    Delivery, Directory, Projector, RebuildOptions, Reporting, RunError, STORE, parked, reached, rebuild,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -179,5 +181,34 @@ async fn a_projection_follows_the_store_and_a_second_one_takes_over() {
     world.record(tenant(1), ada, &[MemberEvent::CredentialAdded { credential: "RN".into() }]).await;
     until("the second event is folded", || is_at(2)).await;
     second_stop.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_projection_whose_connection_is_cut_again_and_again_loses_nothing_and_doubles_nothing() {
+    let world = World::open().await;
+    let client = world.client().await;
+    let stop = CancellationToken::new();
+    let mut running = tokio::task::JoinSet::new();
+    let (mut runner, token) = (world.runner::<Reporting>(), stop.clone());
+    running.spawn(async move { runner.run_from_store(token).await });
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+               AND (classid::bigint << 32 | objid::bigint) = hashtextextended('guildhall projection reporting', 0)";
+    let (mut cuts, mut members) = (0, 0);
+    until("the connection was cut five times", async || {
+        members += 1;
+        let year = [applied(id(members), id(10), "2025-01-01"), activated("2025-01-01", "2025-12-31")];
+        world.record(tenant(1), id(1_000_000 + members), &year).await;
+        cuts += client.query_one(cut, &[]).await.unwrap().get::<_, i64>(0);
+        cuts >= 5
+    })
+    .await;
+    let head = world.store.head().await.unwrap();
+    until("all is folded", async || reached(&client, Reporting::NAME).await.unwrap() == head).await;
+    let report = rebuild::<Reporting>(&world.pool(), &world.store, RebuildOptions::default(), |_, _| {}).await.unwrap();
+    assert!(report.equal(), "{report:?}");
+    let active = "SELECT count(*) FROM read.reporting_membership WHERE active";
+    assert_eq!(world.count(active).await, i64::try_from(members).unwrap());
+    stop.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
 }
