@@ -1,5 +1,7 @@
 //! How a store is opened, and the limits it keeps.
 
+use std::time::Duration;
+
 use crate::vault::KeyEncryptionKey;
 
 /// The most events a page of a read may have.
@@ -23,12 +25,15 @@ pub struct StoreOptions {
     pub batch_events: usize,
     /// How many bytes of events one transaction appends at most; no unit may have more.
     pub batch_bytes: usize,
+    /// How long a unit waits for a database that does not answer. Then everybody who waits is told, and the next unit is
+    /// the next attempt.
+    pub give_up_after: Duration,
     /// What the data keys of persons are wrapped with.
     pub key_encryption_key: KeyEncryptionKey,
 }
 
 impl StoreOptions {
-    /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB.
+    /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB, 30 seconds.
     pub fn new(database_url: impl Into<String>, key_encryption_key: KeyEncryptionKey) -> Self {
         Self {
             database_url: database_url.into(),
@@ -36,6 +41,7 @@ impl StoreOptions {
             queue_units: 8_192,
             batch_events: 512,
             batch_bytes: 1024 * 1024,
+            give_up_after: Duration::from_secs(30),
             key_encryption_key,
         }
     }

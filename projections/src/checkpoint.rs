@@ -118,7 +118,10 @@ async fn enter<P: Projector>(tx: &Transaction<'_>, transport: &str) -> Result<i6
     )
     .await?;
     let row = tx
-        .query_one("SELECT version, transport, baseline FROM read.projection WHERE name = $1 FOR UPDATE", &[&P::NAME])
+        .query_one(
+            "SELECT version, transport, baseline FROM read.projection WHERE name = $1 FOR NO KEY UPDATE",
+            &[&P::NAME],
+        )
         .await?;
     let version: i32 = row.get(0);
     if version != P::VERSION {

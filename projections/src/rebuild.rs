@@ -295,7 +295,8 @@ async fn hold<P: Projector>(tx: &Transaction<'_>) -> Result<Standing, tokio_post
         &[&P::NAME, &P::VERSION],
     )
     .await?;
-    tx.query_one("SELECT 1 FROM read.projection WHERE name = $1 FOR UPDATE", &[&P::NAME]).await?;
+    // Not FOR UPDATE: who parks a stream refers to this row while holding a checkpoint that is waited for below.
+    tx.query_one("SELECT 1 FROM read.projection WHERE name = $1 FOR NO KEY UPDATE", &[&P::NAME]).await?;
     let row = tx
         .query_one(
             "SELECT count(*), coalesce(min(reached), 0), coalesce(max(last_position), 0) FROM \

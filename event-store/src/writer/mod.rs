@@ -32,10 +32,6 @@ use session::{AHEAD, Session, Unsettled};
 /// Batches under way on the connection.
 const IN_FLIGHT: usize = 2;
 
-/// How long a unit waits for a database that does not answer. Then everybody who waits is told, and the next unit is
-/// the next attempt.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
-
 /// Bytes that may wait, in batches.
 const QUEUED_BATCHES: usize = 64;
 
@@ -71,6 +67,7 @@ impl Writer {
             stamp: Stamp { clock, last: DateTime::default() },
             unsettled: VecDeque::new(),
             pauses: pauses(),
+            give_up_after: options.give_up_after,
         };
         tasks.spawn(appending.run());
         Self { queue, batch }
@@ -128,6 +125,7 @@ struct Appending {
     /// What was taken from the queue and not answered, oldest first; it goes before anything that waits.
     unsettled: VecDeque<Group>,
     pauses: ExponentialBackoff,
+    give_up_after: Duration,
 }
 
 /// The pauses between attempts to replace a lost connection.
@@ -144,7 +142,7 @@ impl Appending {
     /// Appends until the queue is closed and empty.
     async fn run(mut self) {
         while let Err(lost) = self.serve().await {
-            if self.unsettled.iter().any(|group| group.age() > GIVE_UP_AFTER) {
+            if self.unsettled.iter().any(|group| group.age() > self.give_up_after) {
                 self.give_up(&lost);
             } else if let Some(pause) = self.pauses.next() {
                 tracing::warn!(reason = %lost, "the writer connects again");

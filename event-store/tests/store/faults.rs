@@ -9,13 +9,15 @@ use std::{
     time::Duration,
 };
 
-use guildhall_event_store::{EventStore, Receipt, StoreError, StreamId, Unit, UnitOutcome, VerifyOptions};
+use guildhall_event_store::{
+    Clock, EventStore, Receipt, StoreError, StoreOptions, StreamId, Unit, UnitOutcome, VerifyOptions,
+};
 use guildhall_sandbox::{postgres::Postgres, testing::TestDatabase};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::proxy::Proxy;
-use crate::support::{another_node, open_store, receipts, stream, tenant, unit, until};
+use crate::support::{another_node, key, open_store, receipts, stream, tenant, unit, until};
 
 /// A wait that ends soon, so that what is waited for is asked again.
 const SOON: Duration = Duration::from_millis(50);
@@ -133,6 +135,21 @@ async fn a_command_another_node_recorded_meanwhile_is_a_duplicate_and_not_taken_
     let outcome = store.append(ours).await.expect("it is judged");
     let UnitOutcome::Duplicate(found) = outcome else { panic!("expected a duplicate, got {outcome:?}") };
     assert_eq!(found[0].receipt, receipt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_database_that_is_gone_is_told_and_told_whether_it_may_be_stored() {
+    let database = TestDatabase::create().await;
+    let wire = Proxy::before(database.url()).await;
+    let impatient = || StoreOptions { give_up_after: SOON, ..StoreOptions::new(&*wire.url, key()) };
+    let idle = EventStore::open(impatient(), Clock::system()).await.expect("it opens");
+    let busy = EventStore::open(impatient(), Clock::system()).await.expect("it opens");
+    receipts(busy.append(unit(tenant(1), &stream(), 0, 1)).await);
+    drop(wire);
+    let never_sent = idle.append(unit(tenant(1), &stream(), 0, 1)).await;
+    assert!(matches!(never_sent, Err(StoreError::Unavailable { may_be_stored: false, .. })), "{never_sent:?}");
+    let sent_into_the_void = busy.append(unit(tenant(1), &stream(), 0, 1)).await;
+    assert!(matches!(sent_into_the_void, Err(StoreError::Unavailable { may_be_stored: true, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

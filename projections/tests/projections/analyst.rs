@@ -185,3 +185,17 @@ async fn bad_logins_and_weak_passwords_are_refused_before_anything_is_made() {
     assert!(matches!(taken, Err(analyst::AnalystError::LoginTaken(_))), "{taken:?}");
     assert!(analyst::list(&owner).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn every_view_column_and_function_for_analysts_says_what_it_means() {
+    let world = World::open().await;
+    let silent = "SELECT c.relname || coalesce('.' || a.attname, '') FROM pg_class c \
+                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+                  WHERE c.relnamespace = 'reporting'::regnamespace \
+                  AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL) \
+                  UNION ALL SELECT proname::text FROM pg_proc \
+                  WHERE pronamespace = 'reporting'::regnamespace AND obj_description(oid) IS NULL";
+    let silent: Vec<String> =
+        world.client().await.query(silent, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
