@@ -77,6 +77,11 @@ impl Account {
         Money::new(minor, self.charged.currency)
     }
 
+    /// The latest payment that counts.
+    pub(crate) fn latest_payment(&self) -> Option<PaymentId> {
+        self.payments.iter().rev().find(|(_, counts)| counts.minor > 0).map(|(payment_id, _)| *payment_id)
+    }
+
     /// Whether it was told of a payment.
     pub(crate) fn knows(&self, payment_id: PaymentId) -> bool {
         self.payments.iter().any(|(known, _)| *known == payment_id)
@@ -129,9 +134,7 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
     let invoice_id = InvoiceId::new(cause.stream.id);
     match cause.decode()? {
         // Only after our own credit notes: whoever writes one by hand says what becomes of the money.
-        InvoiceEvent::InvoiceCredited { reason, .. }
-            if cause.parsed_metadata()?.actor == Actor::Process(PROCESS.to_owned()) =>
-        {
+        InvoiceEvent::InvoiceCredited { reason, .. } if is_taken_back_by(cause)? => {
             let Some(account) = Account::read(hands, cause, invoice_id).await? else { return Ok(()) };
             for (payment_id, part) in account.overpaid() {
                 pay_back(hands, cause, invoice_id, payment_id, part, &reason).await?;
@@ -156,6 +159,11 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
         | InvoiceEvent::InvoiceCredited { .. }
         | InvoiceEvent::InvoiceWrittenOff { .. } => Ok(()),
     }
+}
+
+/// Whether an event of an invoice comes of its being taken back.
+pub(crate) fn is_taken_back_by(cause: &RecordedEvent) -> Result<bool, ProcessError> {
+    Ok(cause.parsed_metadata()?.actor == Actor::Process(PROCESS.to_owned()))
 }
 
 /// Pays back a part of a payment, as far as neither somebody by hand nor the payer's bank has done so. The refund's

@@ -31,7 +31,7 @@ pub(crate) async fn on_roster(hands: &Hands, cause: &RecordedEvent) -> Result<()
             take_back(hands, cause, registration_id, paid_back, "The registration was cancelled.").await
         }
         RosterEvent::PaymentUnplaced { registration_id, payment_id, amount } => {
-            let reason = "The payment came too late, and there is no room.";
+            let reason = "There was no place any more when the payment came.";
             take_back(hands, cause, registration_id, Some((payment_id, amount)), reason).await
         }
         RosterEvent::RegistrationDeclined { registration_id, .. } => {

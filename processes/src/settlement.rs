@@ -11,7 +11,7 @@ use guildhall_aggregates::{
 use guildhall_event_store::RecordedEvent;
 
 use crate::{
-    account::Account,
+    account::{Account, is_taken_back_by},
     hands::{Hands, ProcessError, Reaction},
 };
 
@@ -46,7 +46,9 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
             let id = payment_id.uuid();
             hands.send::<Payment>(Reaction { process: PROCESS, name: "AllocatePayment", cause, id, command }).await
         }
-        InvoiceEvent::InvoiceSettled { payment_id: Some(payment_id), .. } => settled(hands, cause, payment_id).await,
+        InvoiceEvent::InvoiceSettled { payment_id, .. } if !is_taken_back_by(cause)? => {
+            settled(hands, cause, payment_id).await
+        }
         InvoiceEvent::InvoiceDrafted { .. }
         | InvoiceEvent::InvoiceIssued { .. }
         | InvoiceEvent::PaymentApplied { .. }
@@ -57,9 +59,10 @@ pub(crate) async fn on_invoice(hands: &Hands, cause: &RecordedEvent) -> Result<(
     }
 }
 
-/// What the invoice was for begins.
-async fn settled(hands: &Hands, cause: &RecordedEvent, payment_id: PaymentId) -> Result<(), ProcessError> {
+/// What the invoice was for begins. Where a credit note settled the rest of it, the payment that came before did.
+async fn settled(hands: &Hands, cause: &RecordedEvent, payment_id: Option<PaymentId>) -> Result<(), ProcessError> {
     let Some(account) = Account::read(hands, cause, cause.stream.id.into()).await? else { return Ok(()) };
+    let Some(payment_id) = payment_id.or(account.latest_payment()) else { return Ok(()) };
     let today = hands.today(cause).await?;
     match account.purpose {
         InvoicePurpose::MembershipDues { membership_id } => {

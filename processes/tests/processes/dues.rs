@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use guildhall_aggregates::{
     MembershipId,
     ids::PaymentId,
-    invoice::{Invoice, InvoiceEvent},
+    invoice::{CreditInvoice, Invoice, InvoiceEvent},
     membership::{
         ApproveMembership, CancelMembership, ChangeMembershipPlan, DeclineMembership, Membership, MembershipStatus,
         RenewMembership, StatusRules,
@@ -161,6 +161,23 @@ async fn a_part_of_the_dues_starts_nothing_and_the_rest_does() {
     world.settle().await;
     assert_eq!(world.status(membership).await, Some(MembershipStatus::New));
     assert_eq!(world.open(invoice).await, 0);
+}
+
+#[tokio::test]
+async fn a_credit_note_over_the_rest_of_the_dues_starts_the_membership() {
+    let world = World::start().await;
+    let membership = world.apply(1, yearly()).await;
+    world.settle().await;
+    let invoice = world.invoice().await;
+    world.pay(1, invoice, 6_000).await;
+    world.settle().await;
+    let credit_note_id = uuid::Uuid::from_u128(1).into();
+    let reason = "student".to_owned();
+    let command = CreditInvoice { credit_note_id, amount: eur(4_000), reason, today: world.today() };
+    world.send::<Invoice>(invoice.uuid(), command).await;
+    world.settle().await;
+    assert_eq!(world.status(membership).await, Some(MembershipStatus::New));
+    assert_eq!(world.count("PaymentRefunded").await, 0, "what becomes of the money is said by who writes the note");
 }
 
 #[tokio::test]

@@ -320,6 +320,22 @@ async fn an_offered_place_that_is_taken_up_is_billed() {
 }
 
 #[tokio::test]
+async fn an_offer_that_nobody_answers_goes_to_the_next() {
+    let world = World::start().await;
+    world.open_congress(1, 0).await;
+    for n in 1..=3 {
+        world.register(n).await;
+    }
+    world.give_back(1).await;
+    world.settle().await;
+    assert!(matches!(world.standing(2).await, Standing::Offered { .. }));
+    world.pass(TimeDelta::hours(48));
+    world.settle().await;
+    assert_eq!(world.standing(2).await, Standing::Expired);
+    assert!(matches!(world.standing(3).await, Standing::Offered { .. }));
+}
+
+#[tokio::test]
 async fn room_left_while_registration_was_closed_is_offered_when_it_opens_again() {
     let world = World::start().await;
     world.open_congress(1, 0).await;
