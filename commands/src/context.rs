@@ -105,7 +105,19 @@ impl Context {
     /// # Errors
     /// `unknown-reference`, pointing at the field.
     pub async fn require<A: Decide<Error: Refusal>>(&self, id: Uuid, pointer: &'static str) -> Result<(), Problem> {
-        if self.look::<A, _>(id, |loaded| loaded.version > 0).await? { Ok(()) } else { Err(unknown(pointer, id)) }
+        if self.glance::<A, _>(id, |loaded| loaded.version > 0).await? { Ok(()) } else { Err(unknown(pointer, id)) }
+    }
+
+    /// Looks at a stream of the same association for what stays true once it is true.
+    ///
+    /// # Errors
+    /// History did not answer.
+    pub async fn glance<A: Decide<Error: Refusal>, R>(
+        &self,
+        id: Uuid,
+        view: impl FnOnce(&Loaded<A>) -> R,
+    ) -> Result<R, Problem> {
+        self.executor.glance(self.tenant(), id, view).await.map_err(|error| problem_of(&error))
     }
 
     /// Requires a member who exists and was not forgotten.

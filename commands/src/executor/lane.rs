@@ -100,6 +100,19 @@ impl<A: Decide> Lane<A> {
         queue.driven = false;
     }
 
+    /// Looks at the state of whatever age; reads history only where nobody has seen the stream exist.
+    pub(super) async fn glance<R>(
+        &self,
+        store: &EventStore,
+        view: impl FnOnce(&Loaded<A>) -> R,
+    ) -> Result<R, ExecuteError<A::Error>> {
+        let mut state = self.state.lock().await;
+        if state.known.version == 0 {
+            state.catch_up(store, self).await?;
+        }
+        Ok(view(&state.known))
+    }
+
     /// Looks at the state; reads history where the state is too old.
     pub(super) async fn read<R>(
         &self,

@@ -212,6 +212,20 @@ impl Executor {
         Ok(answered)
     }
 
+    /// Looks at a stream's state of whatever age. For what stays true once it is true, such as that something
+    /// exists: a stream that this node knows costs no look at history.
+    ///
+    /// # Errors
+    /// History did not answer.
+    pub async fn glance<A: Decide, R>(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+        view: impl FnOnce(&Loaded<A>) -> R,
+    ) -> Result<R, ExecuteError<A::Error>> {
+        self.lane::<A>(tenant, id).glance(&self.inner.store, view).await
+    }
+
     /// Looks at a stream's state. What this node has recorded is always in it; what other nodes recorded is
     /// in it after a second at most.
     ///

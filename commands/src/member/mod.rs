@@ -57,10 +57,10 @@ impl Refusal for MemberRefusal {
 }
 
 /// Requires that the member a command is for is on record, before anything is sealed: sealing makes a key,
-/// and nobody who is not there gets one.
+/// and nobody who is not there gets one. That somebody was forgotten meanwhile, the vault or the decision says.
 async fn on_record(context: &Context) -> Result<SubjectId, Problem> {
     let (exists, known) =
-        context.look::<Member, _>(context.id, |member| (member.version > 0, member.state.is_known())).await?;
+        context.glance::<Member, _>(context.id, |member| (member.version > 0, member.state.is_known())).await?;
     match (exists, known) {
         (_, true) => Ok(SubjectId::new(context.id)),
         (true, false) => Err(MemberRefusal::MemberForgotten.problem()),
