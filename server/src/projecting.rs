@@ -59,7 +59,7 @@ async fn consume<P: Projector>(
         let claimant = Arc::clone(&claimant);
         async move {
             let claim = claimant.lock().await.claim(&source(&topic, partition)).await?;
-            Ok::<_, RunError>(Resume { next_offset: claim.next_offset, reached: claim.last_position })
+            Ok::<_, RunError>(Resume { next_offset: claim.next_offset, reached: claim.reached })
         }
     })?;
     let ended = loop {
