@@ -8,7 +8,7 @@
 //! This room knows nothing about HTTP and Kafka, and of SQL only its own two tables.
 //!
 //! To add a process: a module with a function of the event, such as `on_member(hands, cause)`, and a line in
-//! [`reactions::react`].
+//! `reactions::react`.
 
 mod account;
 mod cancelled_events;

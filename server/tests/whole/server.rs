@@ -32,15 +32,15 @@ impl Server {
     /// A configuration for a database; nothing runs yet.
     pub(crate) fn configured(database_url: &str, brokers: Option<(&str, &str)>) -> Self {
         let mut config = Config::default();
-        config.database.url = database_url.to_owned();
+        database_url.clone_into(&mut config.database.url);
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.auth.token_secret = KeyEncryptionKey::generate().encoded();
         config.vault.key_encryption_key = KeyEncryptionKey::generate().encoded();
         config.log.filter = "warn".into();
         if let Some((brokers, prefix)) = brokers {
             config.transport = guildhall_server::config::Transport::Kafka;
-            config.kafka.brokers = brokers.to_owned();
-            config.kafka.topic_prefix = prefix.to_owned();
+            brokers.clone_into(&mut config.kafka.brokers);
+            prefix.clone_into(&mut config.kafka.topic_prefix);
             config.kafka.partitions = 2;
         }
         let home = TempDir::new().expect("a folder for the configuration");
