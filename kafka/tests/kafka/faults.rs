@@ -234,6 +234,7 @@ async fn a_broker_killed_while_events_flow_costs_nothing_but_time() {
     reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
     relay.shutdown().await;
     reader.shutdown().await;
+    drop((empty, world));
     drop(broker);
 }
 

@@ -20,6 +20,11 @@ use guildhall_kafka::{
     RelayOptions, Resume, Topic,
 };
 use guildhall_sandbox::testing::{TestDatabase, kafka_brokers};
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+};
 use tokio::task::JoinSet;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_util::sync::CancellationToken;
@@ -173,6 +178,19 @@ impl World {
     /// A reader in a group that is its own.
     pub(crate) fn reader(&self) -> Reader {
         Reader::start(self, GroupProtocol::Consumer, Arc::default())
+    }
+}
+
+/// Takes the topics away, so that a broker that serves many runs is not buried under them.
+impl Drop for World {
+    fn drop(&mut self) {
+        let admin = ClientConfig::new().set("bootstrap.servers", &self.kafka.brokers).create();
+        let Ok(admin): Result<AdminClient<DefaultClientContext>, _> = admin else { return };
+        let names = names(&self.kafka.prefix);
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let soon = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+        // Topics that stay harm nobody, and some were never made.
+        let _ = futures::executor::block_on(admin.delete_topics(&names, &soon));
     }
 }
 
