@@ -12,6 +12,7 @@ use std::path::Path;
 use guildhall_sandbox::{postgres::Postgres, testing::TestDatabase};
 use guildhall_server::node::Roles;
 use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -57,8 +58,22 @@ struct Size {
     baseline_hot: u64,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+/// Each side runs as it is fastest on few cores that Postgres shares: ours on one thread, as `guildhall serve` does with
+/// `TOKIO_WORKER_THREADS=1`; the baseline on a thread for each core.
+struct Sides {
+    ours: Runtime,
+    baseline: Runtime,
+}
+
+impl Sides {
+    fn start() -> anyhow::Result<Self> {
+        let ours = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let baseline = Builder::new_multi_thread().enable_all().build()?;
+        Ok(Self { ours, baseline })
+    }
+}
+
+fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let size = if quick {
         Size { runs: 1, spread: 20_000, baseline_spread: 4_000, hot: 4_000, baseline_hot: 100 }
@@ -67,7 +82,9 @@ async fn main() -> anyhow::Result<()> {
     };
     let postgres = Postgres::temporary(true, vec![])?;
     println!("Private Postgres, fsync on. {} run(s) each, in turn; medians.\n", size.runs);
-    let rows = vec![spread(&postgres, &size).await?, hot(&postgres, &size).await?, rebuild(&postgres, &size).await?];
+    let sides = Sides::start()?;
+    let rows =
+        vec![spread(&sides, &postgres, &size)?, hot(&sides, &postgres, &size)?, rebuild(&sides, &postgres, &size)?];
     println!("{:<12} {:>14} {:>14} {:>8}  {}", "work", "ours", "postgres-es", "ratio", "unit");
     for row in &rows {
         println!("{:<12} {:>14.0} {:>14.0} {:>7.1}x  {}", row.work, row.ours, row.baseline, row.ratio, row.unit);
@@ -80,55 +97,64 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Commands spread over many streams.
-async fn spread(postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
-    let node = ours::Bench::start(postgres, Roles::SERVE, STREAMS).await?;
-    let database = TestDatabase::create_on(&postgres.url()).await?;
-    let pool = baseline::open(database.url(), u32::try_from(CONNECTIONS)?).await?;
+fn spread(sides: &Sides, postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
+    let node = sides.ours.block_on(ours::Bench::start(postgres, Roles::SERVE, STREAMS))?;
+    let (pool, _database) = sides.baseline.block_on(baseline_on(postgres, CONNECTIONS))?;
     let mut runs = Vec::new();
     for _ in 0..size.runs {
-        let ours = node.add_notes(CONNECTIONS, size.spread, STREAMS).await?;
-        let baseline = baseline::commands_per_second(&pool, CONNECTIONS, STREAMS, size.baseline_spread).await?;
+        let ours = sides.ours.block_on(node.add_notes(CONNECTIONS, size.spread, STREAMS))?;
+        let work = baseline::commands_per_second(&pool, CONNECTIONS, STREAMS, size.baseline_spread);
+        let baseline = sides.baseline.block_on(work)?;
         println!("  spread_64: ours {:.0}/s (p99 {:.1} ms), baseline {baseline:.0}/s", ours.per_second, ours.p99_ms);
         runs.push([ours.per_second, baseline]);
     }
-    pool.close().await;
-    node.stop().await;
+    sides.baseline.block_on(pool.close());
+    sides.ours.block_on(node.stop());
     Ok(Row::new("spread_64", "commands/s", runs))
 }
 
 /// Commands that all go to one stream.
-async fn hot(postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
-    let node = ours::Bench::start(postgres, Roles::SERVE, 1).await?;
+fn hot(sides: &Sides, postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
+    let node = sides.ours.block_on(ours::Bench::start(postgres, Roles::SERVE, 1))?;
     let mut runs = Vec::new();
     for _ in 0..size.runs {
-        let ours = node.add_notes(CONNECTIONS, size.hot, 1).await?;
+        let ours = sides.ours.block_on(node.add_notes(CONNECTIONS, size.hot, 1))?;
         // A new database each time: the baseline reads its whole stream for every command.
-        let database = TestDatabase::create_on(&postgres.url()).await?;
-        let pool = baseline::open(database.url(), u32::try_from(HOT_WORKERS)?).await?;
-        let baseline = baseline::commands_per_second(&pool, HOT_WORKERS, 1, size.baseline_hot).await?;
-        pool.close().await;
+        let (pool, _database) = sides.baseline.block_on(baseline_on(postgres, HOT_WORKERS))?;
+        let work = baseline::commands_per_second(&pool, HOT_WORKERS, 1, size.baseline_hot);
+        let baseline = sides.baseline.block_on(work)?;
+        sides.baseline.block_on(pool.close());
         println!("  hot_64: ours {:.0}/s (p99 {:.1} ms), baseline {baseline:.0}/s", ours.per_second, ours.p99_ms);
         runs.push([ours.per_second, baseline]);
     }
-    node.stop().await;
+    sides.ours.block_on(node.stop());
     Ok(Row::new("hot_64", "commands/s", runs))
 }
 
 /// A read model built again from all of history.
-async fn rebuild(postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
-    let node = ours::Bench::start(postgres, Roles { project: true, ..Roles::SERVE }, STREAMS).await?;
-    node.add_notes(CONNECTIONS, size.spread, STREAMS).await?;
-    let database = TestDatabase::create_on(&postgres.url()).await?;
-    let pool = baseline::open(database.url(), 10).await?;
-    baseline::commands_per_second(&pool, CONNECTIONS, STREAMS, size.baseline_spread).await?;
+fn rebuild(sides: &Sides, postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
+    let roles = Roles { project: true, ..Roles::SERVE };
+    let node = sides.ours.block_on(ours::Bench::start(postgres, roles, STREAMS))?;
+    sides.ours.block_on(node.add_notes(CONNECTIONS, size.spread, STREAMS))?;
+    let (pool, _database) = sides.baseline.block_on(baseline_on(postgres, CONNECTIONS))?;
+    let fill = baseline::commands_per_second(&pool, CONNECTIONS, STREAMS, size.baseline_spread);
+    sides.baseline.block_on(fill)?;
     let mut runs = Vec::new();
     for _ in 0..size.runs {
-        let ours = node.rebuild_events_per_second().await?;
-        let baseline = baseline::rebuild_events_per_second(&pool, STREAMS.min(size.baseline_spread)).await?;
+        let ours = sides.ours.block_on(node.rebuild_events_per_second())?;
+        let views = STREAMS.min(size.baseline_spread);
+        let baseline = sides.baseline.block_on(baseline::rebuild_events_per_second(&pool, views))?;
         println!("  rebuild: ours {ours:.0}/s, baseline {baseline:.0}/s");
         runs.push([ours, baseline]);
     }
-    pool.close().await;
-    node.stop().await;
+    sides.baseline.block_on(pool.close());
+    sides.ours.block_on(node.stop());
     Ok(Row::new("rebuild", "events/s", runs))
+}
+
+/// A fresh database for the baseline, and its pool. The database goes when it is dropped.
+async fn baseline_on(postgres: &Postgres, connections: u64) -> anyhow::Result<(sqlx::PgPool, TestDatabase)> {
+    let database = TestDatabase::create_on(&postgres.url()).await?;
+    let pool = baseline::open(database.url(), u32::try_from(connections)?).await?;
+    Ok((pool, database))
 }
