@@ -1,5 +1,7 @@
 //! What is appended, and what comes back.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use guildhall_aggregates::TenantId;
 use serde::{Deserialize, Serialize};
@@ -42,7 +44,7 @@ pub struct NewEvent {
     /// Its own identity.
     pub event_id: Uuid,
     /// The variant's name.
-    pub type_name: &'static str,
+    pub type_name: Cow<'static, str>,
     /// The version of the variant's schema.
     pub schema_version: u16,
     /// The event as JSON.

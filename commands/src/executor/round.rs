@@ -95,7 +95,7 @@ impl<A: Decide> Round<A> {
 fn stored<E: StoredEvent>(event: &E) -> Result<NewEvent, serde_json::Error> {
     Ok(NewEvent {
         event_id: Uuid::now_v7(),
-        type_name: event.type_name(),
+        type_name: event.type_name().into(),
         schema_version: event.schema_version(),
         payload: Bytes::from(serde_json::to_vec(event)?),
     })

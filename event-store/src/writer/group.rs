@@ -124,7 +124,7 @@ impl<'a> Columns<'a> {
                     stream: &unit.stream,
                     version,
                     event_id: event.event_id,
-                    type_name: event.type_name,
+                    type_name: &event.type_name,
                     schema_version: event.schema_version,
                     metadata: &command.metadata,
                     payload: &event.payload,
@@ -133,7 +133,7 @@ impl<'a> Columns<'a> {
                 };
                 self.event_command.push(count(self.command_id.len()));
                 self.event_id.push(event.event_id);
-                self.event_type.push(event.type_name);
+                self.event_type.push(&event.type_name);
                 self.event_schema.push(i16::try_from(event.schema_version).unwrap_or(i16::MAX));
                 self.event_payload.push(&event.payload);
                 self.event_leaf.push(envelope.leaf_hash().to_vec());
@@ -203,7 +203,7 @@ pub(super) fn receipts(unit: &Unit, base: u64) -> Vec<Receipt> {
                 .map(|event| {
                     version += 1;
                     position += 1;
-                    let type_name = event.type_name.to_owned();
+                    let type_name = event.type_name.clone().into_owned();
                     ReceiptEvent { event_id: event.event_id, type_name, version, position }
                 })
                 .collect();

@@ -124,8 +124,8 @@ async fn of_many_that_expect_one_version_at_once_exactly_one_is_appended() {
 async fn a_unit_the_database_refuses_does_not_take_its_neighbours_with_it() {
     let (_database, store) = open_store().await;
     let mut units: Vec<_> = (0..50).map(|_| unit(tenant(1), &stream(), 0, 1)).collect();
-    units[13].commands[0].events[0].type_name = "";
-    units[31].commands[0].events[0].type_name = "with\0nul";
+    units[13].commands[0].events[0].type_name = "".into();
+    units[31].commands[0].events[0].type_name = "with\0nul".into();
     let outcomes = join_all(units.into_iter().map(|unit| store.append(unit))).await;
     for (nth, outcome) in outcomes.into_iter().enumerate() {
         match nth {

@@ -42,7 +42,7 @@ pub(crate) fn stream() -> StreamId {
 pub(crate) fn event(payload: &str) -> NewEvent {
     NewEvent {
         event_id: Uuid::now_v7(),
-        type_name: "Counted",
+        type_name: "Counted".into(),
         schema_version: 1,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     }

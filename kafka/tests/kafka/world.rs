@@ -204,7 +204,7 @@ fn command(nth: u64, events: u64) -> DecidedCommand {
     };
     let event = |n: u64| NewEvent {
         event_id: Uuid::now_v7(),
-        type_name: "Tested",
+        type_name: "Tested".into(),
         schema_version: 1,
         payload: Bytes::from(format!("{{\"n\":{}}}", nth + n)),
     };

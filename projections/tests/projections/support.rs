@@ -106,7 +106,7 @@ pub(crate) fn delivery(events: Vec<RecordedEvent>) -> Delivery {
 pub(crate) fn new_event<E: StoredEvent>(event: &E) -> NewEvent {
     NewEvent {
         event_id: Uuid::now_v7(),
-        type_name: event.type_name(),
+        type_name: event.type_name().into(),
         schema_version: event.schema_version(),
         payload: serde_json::to_vec(event).expect("events are JSON").into(),
     }

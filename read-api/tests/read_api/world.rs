@@ -135,7 +135,7 @@ impl World {
         };
         let new = |(at, (type_name, schema_version, payload)): (usize, (&'static str, u16, Vec<u8>))| NewEvent {
             event_id: Uuid::from_u128(0xE000_0000 + u128::from(nth) * 0x100 + at as u128),
-            type_name,
+            type_name: type_name.into(),
             schema_version,
             payload: payload.into(),
         };
