@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("erp-sync", &["projections"]),
     ("event-store", &["aggregates"]),
     ("imports", &["aggregates"]),
+    ("integrity", &["aggregates", "event-store"]),
     ("kafka", &["aggregates", "event-store"]),
     ("migrations", &[]),
     ("processes", &["aggregates", "commands", "event-store"]),
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "erp-sync",
             "event-store",
             "imports",
+            "integrity",
             "kafka",
             "migrations",
             "processes",
@@ -55,6 +57,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
     ("read-api", &["rdkafka", ".append("]),
     ("erp-sync", &["axum::", "rdkafka"]),
     ("imports", &["axum::", "rdkafka", "tokio_postgres"]),
+    ("integrity", &["axum::", "rdkafka", ".append("]),
     ("web", &["tokio_postgres", "rdkafka", "guildhall_event_store"]),
 ];
 

@@ -1,0 +1,23 @@
+//! What proves that history is what was recorded, also to those who do not trust whoever runs the database.
+//!
+//! Each association's records are the leaves of a Merkle tree as in RFC 6962 ([`leaf`]). The sealer keeps the tree's
+//! hashes in tiles and signs [checkpoints](checkpoint) of it, which leave the database for places where the operator cannot
+//! reach them. From then on no record under a checkpoint can be changed, removed, added or moved unnoticed: `guildhall audit verify` and
+//! anybody with a bundle and a verifier key can tell.
+//!
+//! This room reads history through the store's door and never writes to it. It is off the path of an append: where it
+//! lags or is down, records wait to be sealed, and nobody waits for it.
+//!
+//! What is published in a bundle or a proof is described in `docs/formats/bundle.md`; it is read by programs that are not
+//! ours, so a change of it is a new version.
+
+pub mod checkpoint;
+mod error;
+mod keys;
+mod tree;
+
+pub use checkpoint::{Checkpoint, NoteError, Statement};
+pub use error::IntegrityError;
+pub use keys::{KEY_NAME, Keys, NotAKey, SigningKey, check_verifier};
+pub use tlog_tiles::Hash;
+pub use tree::leaf;
