@@ -25,6 +25,9 @@ pub struct StoreOptions {
     pub batch_events: usize,
     /// How many bytes of events one transaction appends at most; no unit may have more.
     pub batch_bytes: usize,
+    /// How long the server may take for one batch, waiting for its turn among the nodes included. A connection that has
+    /// not answered in three times as long is taken for dead.
+    pub append_timeout: Duration,
     /// How long a unit waits for a database that does not answer. Then everybody who waits is told, and the next unit is
     /// the next attempt.
     pub give_up_after: Duration,
@@ -33,7 +36,8 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB, 30 seconds.
+    /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB, 20 seconds for
+    /// a batch, 30 for a unit.
     pub fn new(database_url: impl Into<String>, key_encryption_key: KeyEncryptionKey) -> Self {
         Self {
             database_url: database_url.into(),
@@ -41,6 +45,7 @@ impl StoreOptions {
             queue_units: 8_192,
             batch_events: 512,
             batch_bytes: 1024 * 1024,
+            append_timeout: Duration::from_secs(20),
             give_up_after: Duration::from_secs(30),
             key_encryption_key,
         }

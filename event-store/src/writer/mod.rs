@@ -67,6 +67,7 @@ impl Writer {
             stamp: Stamp { clock, last: DateTime::default() },
             unsettled: VecDeque::new(),
             pauses: pauses(),
+            append_timeout: options.append_timeout,
             give_up_after: options.give_up_after,
         };
         tasks.spawn(appending.run());
@@ -125,6 +126,7 @@ struct Appending {
     /// What was taken from the queue and not answered, oldest first; it goes before anything that waits.
     unsettled: VecDeque<Group>,
     pauses: ExponentialBackoff,
+    append_timeout: Duration,
     give_up_after: Duration,
 }
 
@@ -158,7 +160,7 @@ impl Appending {
             let Some(units) = queue.next().await else { return Ok(()) };
             unsettled.push_back(Group::new(units, stamp.next()));
         }
-        let connected = Session::connect(&self.config, &self.pool, &self.head, &self.tasks).await;
+        let connected = Session::connect(&self.config, self.append_timeout, &self.pool, &self.head, &self.tasks).await;
         let session = connected.map_err(|error| error.to_string())?;
         let mut room = session.make_room().await.map_err(|error| error.to_string())?;
         let mut flights: FuturesOrdered<_> = unsettled.drain(..).map(|group| session.deliver(group)).collect();

@@ -18,10 +18,8 @@ use crate::{
     read,
 };
 
-/// How long the server may take for one batch, waiting for its turn among the nodes included.
-const STATEMENT_TIMEOUT: &str = "20s";
-/// How long an answer may be outstanding before the connection is taken for dead: two statements' time and some.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// An answer may be outstanding for this many times what one batch may take, because two are under way.
+const ANSWER_TIMEOUTS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Partitions are made this many positions ahead, and looked after again when half of them are used.
@@ -32,6 +30,7 @@ pub(super) const AHEAD: u64 = 10_000_000;
 pub(super) struct Session<'a> {
     client: Client,
     append: Statement,
+    answer_timeout: Duration,
     pool: &'a Pool,
     head: &'a Head,
     _connection: AbortOnDropHandle<()>,
@@ -46,6 +45,7 @@ pub(super) struct Unsettled {
 impl<'a> Session<'a> {
     pub(super) async fn connect(
         config: &Config,
+        append_timeout: Duration,
         pool: &'a Pool,
         head: &'a Head,
         tasks: &TaskTracker,
@@ -61,12 +61,14 @@ impl<'a> Session<'a> {
         }));
         // Acknowledged is durable: a server that does not wait for the disk by default must do so here.
         let settings = format!(
-            "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET default_transaction_isolation = 'read committed';
-             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+            "SET statement_timeout = {}; SET default_transaction_isolation = 'read committed';
+             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+            append_timeout.as_millis()
         );
         client.batch_execute(&settings).await?;
         let append = client.prepare_typed(APPEND, &TYPES).await?;
-        Ok(Self { client, append, pool, head, _connection: connection })
+        let answer_timeout = append_timeout.saturating_mul(ANSWER_TIMEOUTS);
+        Ok(Self { client, append, answer_timeout, pool, head, _connection: connection })
     }
 
     /// Makes the next partitions if they are missing, and says which position is the first without one.
@@ -111,7 +113,7 @@ impl<'a> Session<'a> {
         let hint = self.head.known();
         let columns = Columns::of(group, hint);
         let params = columns.params();
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.client.query(&self.append, &params)).await;
+        let answer = tokio::time::timeout(self.answer_timeout, self.client.query(&self.append, &params)).await;
         let rows = match answer {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) if Trouble::of(&error) == Trouble::Unit => return Err(Refusal::Unit(error.into())),

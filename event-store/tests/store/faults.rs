@@ -1,7 +1,6 @@
 //! Promise 1: acknowledged is durable, and sent twice is recorded once, whatever dies meanwhile.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-use guildhall_event_store::{
-    Clock, EventStore, Receipt, StoreError, StoreOptions, StreamId, Unit, UnitOutcome, VerifyOptions,
-};
+use guildhall_event_store::{Clock, EventStore, Receipt, StoreError, StoreOptions, Unit, UnitOutcome};
 use guildhall_sandbox::{postgres::Postgres, testing::TestDatabase};
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
-use crate::proxy::Proxy;
-use crate::support::{another_node, key, open_store, receipts, stream, tenant, unit, until};
+use crate::proxy::{Fault, How, Proxy, Way};
+use crate::support::{another_node, assert_each_once, key, open_store, receipts, stream, tenant, unit, until};
+
+/// The server has done its work, and nobody hears of it.
+const LOST_ANSWER: Fault = Fault { way: Way::Reply, after: 0, how: How::Closed };
 
 /// A wait that ends soon, so that what is waited for is asked again.
 const SOON: Duration = Duration::from_millis(50);
@@ -34,7 +33,7 @@ async fn append_until(store: EventStore, number: u128, stop: Arc<AtomicBool>) ->
     given
 }
 
-async fn append_once(store: &EventStore, unit: Unit) -> Receipt {
+pub(crate) async fn append_once(store: &EventStore, unit: Unit) -> Receipt {
     loop {
         match store.append(unit.clone()).await {
             Ok(UnitOutcome::Appended(mut receipts)) => return receipts.remove(0),
@@ -51,31 +50,6 @@ fn load(store: &EventStore, stop: &Arc<AtomicBool>) -> JoinSet<Vec<Receipt>> {
         writers.spawn(append_until(store.clone(), number, Arc::clone(stop)));
     }
     writers
-}
-
-/// Every receipt that was given stands for exactly one stored event, and there is no other.
-async fn assert_each_once(store: &EventStore, given: Vec<Vec<Receipt>>) {
-    let given: Vec<Receipt> = given.into_iter().flatten().collect();
-    let positions: HashSet<u64> = given.iter().map(|receipt| receipt.position).collect();
-    assert_eq!(positions.len(), given.len(), "no two receipts for one position");
-    assert_eq!(store.head().await.expect("history is there"), given.len() as u64, "nothing else was stored");
-    let stored = everything(store).await;
-    for receipt in &given {
-        let event = &receipt.events[0];
-        assert!(stored.contains(&(receipt.position, receipt.stream.clone(), event.event_id)), "{receipt:?}");
-    }
-    let report = store.verify(VerifyOptions::default(), |_| ()).await.expect("history is there");
-    assert_eq!(report.first_difference, None);
-}
-
-async fn everything(store: &EventStore) -> HashSet<(u64, StreamId, Uuid)> {
-    let (mut stored, mut position) = (HashSet::new(), 0);
-    loop {
-        let page = store.read_after(position, 1_000).await.expect("there is no hole");
-        let Some(last) = page.last() else { return stored };
-        position = last.position;
-        stored.extend(page.into_iter().map(|event| (event.position, event.stream, event.event_id)));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +75,7 @@ async fn connections_cut_under_load_lose_nothing_and_store_nothing_twice() {
     }
     stop.store(true, Ordering::Relaxed);
     let given = writers.join_all().await;
-    assert_each_once(&store, given).await;
+    assert_each_once(&store, &given.concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,10 +85,10 @@ async fn a_commit_whose_answer_is_lost_is_answered_as_appended() {
     let store = another_node(&wire.url).await;
     let stream = stream();
     receipts(store.append(unit(tenant(1), &stream, 0, 1)).await);
-    wire.loses_next_answer.store(true, Ordering::SeqCst);
+    wire.arm(LOST_ANSWER);
     let second = unit(tenant(1), &stream, 1, 2);
     let receipt = receipts(store.append(second.clone()).await).remove(0);
-    assert!(!wire.loses_next_answer.load(Ordering::SeqCst), "the answer was lost");
+    assert!(!wire.is_armed(), "the answer was lost");
     assert_eq!((receipt.version, receipt.position), (3, 3));
     assert_eq!(receipt.events[1].event_id, second.commands[0].events[1].event_id);
     assert_eq!(store.head().await.expect("history is there"), 3, "it was stored once");
@@ -131,7 +105,7 @@ async fn a_command_another_node_recorded_meanwhile_is_a_duplicate_and_not_taken_
     let mut theirs = unit(tenant(1), &stream, 1, 2);
     theirs.commands[0].command_id = ours.commands[0].command_id;
     let receipt = receipts(other.append(theirs).await).remove(0);
-    wire.loses_next_answer.store(true, Ordering::SeqCst);
+    wire.arm(LOST_ANSWER);
     let outcome = store.append(ours).await.expect("it is judged");
     let UnitOutcome::Duplicate(found) = outcome else { panic!("expected a duplicate, got {outcome:?}") };
     assert_eq!(found[0].receipt, receipt);
@@ -178,7 +152,7 @@ async fn a_killed_postgres_comes_back_with_everything_that_was_acknowledged() {
     reach(&store, 600).await;
     stop.store(true, Ordering::Relaxed);
     let given = writers.join_all().await;
-    assert_each_once(&store, given).await;
+    assert_each_once(&store, &given.concat()).await;
     store.shutdown().await;
 }
 

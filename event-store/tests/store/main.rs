@@ -1,5 +1,7 @@
 //! History against a real Postgres; each test has a database of its own.
 
+mod cuts;
+mod delays;
 mod faults;
 mod guard;
 mod loading;

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use guildhall_event_store::{EventStore, StoreError, StoreOptions, UnitOutcome};
 
-use crate::support::{claiming, command, key, open_store, receipts, stream, tenant, unit};
+use crate::support::{claiming, command, hold_the_log, key, open_store, receipts, stream, tenant, unit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unit_gets_a_receipt_for_each_command_also_for_one_that_recorded_nothing() {
@@ -157,7 +157,7 @@ async fn a_full_queue_says_when_to_try_again_and_one_association_cannot_fill_it(
     let store = EventStore::open(options, guildhall_event_store::Clock::system()).await.expect("it opens");
     // Nothing is appended while somebody holds the log's lock.
     let holder = database.connect().await;
-    holder.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(x'475548414c4c'::bigint + 1)").await.expect("it is free");
+    hold_the_log(&holder).await;
     let appends = (0..60).map(|_| store.append(unit(tenant(1), &stream(), 0, 1)));
     let others = (0..2).map(|_| store.append(unit(tenant(2), &stream(), 0, 1)));
     let release = async {

@@ -1,15 +1,33 @@
 //! What the tests append, in few words.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use guildhall_aggregates::TenantId;
 use guildhall_event_store::{
     Claim, Clock, DecidedCommand, EventStore, KeyEncryptionKey, NewEvent, Receipt, StoreError, StoreOptions, StreamId,
-    Unit, UnitOutcome,
+    Unit, UnitOutcome, VerifyOptions,
 };
 use guildhall_sandbox::testing::TestDatabase;
+use tokio_postgres::Client;
 use uuid::Uuid;
+
+/// Whether the long forms are wanted: `make torture` sets this.
+pub(crate) fn torture() -> bool {
+    std::env::var_os("GUILDHALL_TORTURE").is_some_and(|wanted| wanted == "1")
+}
+
+/// Says what a long form came to, where `make torture` collects it.
+pub(crate) fn came_to(what: &str, figures: &str) {
+    let Some(results) = std::env::var_os("GUILDHALL_TORTURE_RESULTS") else { return };
+    let mut results = File::options().append(true).create(true).open(results).expect("the results can be written");
+    writeln!(results, "| {what} | {figures} |").expect("the results can be written");
+}
 
 /// How long a test waits for something that will happen.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -74,6 +92,37 @@ pub(crate) fn receipts(outcome: Result<UnitOutcome, StoreError>) -> Vec<Receipt>
     match outcome {
         Ok(UnitOutcome::Appended(receipts)) => receipts,
         other => panic!("expected to be appended, got {other:?}"),
+    }
+}
+
+/// Takes the log's lock, as a node does that is in the middle of an append: nobody appends until this client commits.
+pub(crate) async fn hold_the_log(client: &Client) {
+    client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(x'475548414c4c'::bigint + 1)").await.expect("it is free");
+}
+
+/// Every receipt that was given stands for events that are stored once, and there are no others.
+pub(crate) async fn assert_each_once(store: &EventStore, given: &[Receipt]) {
+    let stored = everything(store).await;
+    let acknowledged: usize = given.iter().map(|receipt| receipt.events.len()).sum();
+    assert_eq!(stored.len(), acknowledged, "what is stored is what was acknowledged, each once");
+    for receipt in given {
+        for event in &receipt.events {
+            let place = (receipt.stream.clone(), event.version, event.event_id);
+            assert_eq!(stored.get(&event.position), Some(&place), "at position {}", event.position);
+        }
+    }
+    let report = store.verify(VerifyOptions::default(), |_| ()).await.expect("history is there");
+    assert_eq!(report.first_difference, None);
+}
+
+/// History by position: which version of which stream stands there.
+async fn everything(store: &EventStore) -> HashMap<u64, (StreamId, u64, Uuid)> {
+    let (mut stored, mut position) = (HashMap::new(), 0);
+    loop {
+        let page = store.read_after(position, 1_000).await.expect("there is no hole");
+        let Some(last) = page.last() else { return stored };
+        position = last.position;
+        stored.extend(page.into_iter().map(|event| (event.position, (event.stream, event.version, event.event_id))));
     }
 }
 
