@@ -28,7 +28,7 @@ demo: ## Build, start everything on this machine, tell a story through the API, 
 
 test: ## Run every test, with a Postgres and a Kafka of its own.
 #   SKIP_KAFKA=1   without Kafka; what was not run is listed at the end
-	@scripts/ensure-tools --guides $(if $(skip_kafka),,--kafka)
+	@scripts/ensure-tools --guides --verifier $(if $(skip_kafka),,--kafka)
 	@cargo test --workspace --no-run
 	@exec $(sandbox) run $(if $(skip_kafka),,--kafka) -- cargo test --workspace $(ARGS)
 
