@@ -31,6 +31,7 @@
 
 mod batch;
 pub mod clock;
+pub mod cqrs;
 mod error;
 mod head;
 mod integrity;
