@@ -33,6 +33,7 @@ mod batch;
 pub mod clock;
 pub mod cqrs;
 mod error;
+mod eviction;
 mod head;
 mod integrity;
 mod load;

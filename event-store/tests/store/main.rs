@@ -3,6 +3,7 @@
 mod cqrs;
 mod cuts;
 mod delays;
+mod eviction;
 mod faults;
 mod guard;
 mod loading;
