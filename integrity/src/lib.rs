@@ -11,13 +11,20 @@
 //! What is published in a bundle or a proof is described in `docs/formats/bundle.md`; it is read by programs that are not
 //! ours, so a change of it is a new version.
 
+mod bundle;
 pub mod checkpoint;
 mod error;
 mod keys;
+mod log;
+mod prove;
+mod sign;
 mod tree;
 
+pub use bundle::{BUNDLE_FORMAT, BundleRequest, Bundled, write_bundle};
 pub use checkpoint::{Checkpoint, NoteError, Statement};
 pub use error::IntegrityError;
 pub use keys::{KEY_NAME, Keys, NotAKey, SigningKey, check_verifier};
+pub use prove::{PROOF_FORMAT, Proof, Which, latest_checkpoint, prove};
+pub use sign::sign_now;
 pub use tlog_tiles::Hash;
 pub use tree::leaf;

@@ -1,0 +1,5 @@
+//! Integrity against a real Postgres; each test has a database of its own.
+
+mod bundles;
+mod sealing;
+mod world;

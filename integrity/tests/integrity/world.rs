@@ -1,0 +1,113 @@
+//! What the tests record and how they look at it, in few words.
+
+use bytes::Bytes;
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use guildhall_aggregates::TenantId;
+use guildhall_event_store::{
+    Clock, DecidedCommand, EventStore, KeyEncryptionKey, NewEvent, StoreOptions, StreamId, Unit, UnitOutcome,
+};
+use guildhall_integrity::{Keys, SigningKey};
+use guildhall_sandbox::testing::TestDatabase;
+use sha2::Sha256;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// The second implementation of the tree.
+pub(crate) type OtherTree = MemoryBackedTree<Sha256, Vec<u8>>;
+
+pub(crate) const SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const NEXT_SEED: &str = "/////wQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) store: EventStore,
+    pub(crate) clock: Clock,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let database = TestDatabase::create().await;
+        let clock = Clock::standing_at("2026-03-01T12:00:00Z".parse().unwrap());
+        let store = open(database.url(), clock.clone()).await;
+        Self { database, store, clock }
+    }
+
+    /// Records so many events of an association, in one stream of its own.
+    pub(crate) async fn record(&self, tenant: TenantId, events: usize) {
+        let stream = StreamId::new("counter", Uuid::now_v7());
+        let mut version = 0;
+        while version < events {
+            let now = (events - version).min(200);
+            let unit = Unit {
+                tenant,
+                stream: stream.clone(),
+                expected_version: version as u64,
+                commands: vec![command(version, now)],
+            };
+            let outcome = self.store.append(unit).await.unwrap();
+            assert!(matches!(outcome, UnitOutcome::Appended(_)), "{outcome:?}");
+            version += now;
+        }
+    }
+
+    /// The tree of an association by the second implementation, straight from its events.
+    pub(crate) async fn other_tree(&self, tenant: TenantId) -> OtherTree {
+        let mut tree = OtherTree::new();
+        let mut after = 0;
+        loop {
+            let page = self.store.read_tenant_after(tenant, after, 1_000).await.unwrap();
+            for event in &page {
+                tree.push([&event.position.to_be_bytes()[..], &event.computed_leaf_hash()].concat());
+                after = event.position;
+            }
+            if page.is_empty() {
+                return tree;
+            }
+        }
+    }
+
+    /// Does what only a superuser can who switches the triggers off.
+    pub(crate) async fn attack(&self, sql: &str) {
+        let attacker = self.database.connect().await;
+        attacker.batch_execute(&format!("SET session_replication_role = replica; {sql}")).await.unwrap();
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        self.database.connect().await
+    }
+}
+
+/// A store of its own on a database, as another process would have it.
+pub(crate) async fn open(url: &str, clock: Clock) -> EventStore {
+    let key = KeyEncryptionKey::parse(SEED).unwrap();
+    EventStore::open(StoreOptions { pool_size: 4, ..StoreOptions::new(url, key) }, clock).await.unwrap()
+}
+
+fn command(from: usize, events: usize) -> DecidedCommand {
+    let event = |nth: usize| NewEvent {
+        event_id: Uuid::now_v7(),
+        type_name: "Counted".into(),
+        schema_version: 1,
+        payload: Bytes::from(format!("{{\"nth\":{}}}", from + nth)),
+    };
+    DecidedCommand {
+        command_id: Uuid::now_v7(),
+        request_hash: [7; 32],
+        metadata: Bytes::from_static(b"{\"command\":\"Count\"}"),
+        events: (0..events).map(event).collect(),
+        claims: Vec::new(),
+    }
+}
+
+pub(crate) fn tenant(number: u128) -> TenantId {
+    TenantId::new(Uuid::from_u128(number))
+}
+
+pub(crate) fn keys() -> Keys {
+    Keys::new(Some(SigningKey::parse(SEED).unwrap()), None, &[]).unwrap()
+}
+
+/// The root of a tree as the second implementation has it.
+pub(crate) fn root(tree: &OtherTree) -> [u8; 32] {
+    tree.root().as_bytes().as_slice().try_into().unwrap()
+}
