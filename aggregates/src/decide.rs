@@ -13,6 +13,10 @@ pub trait Decide:
     > + Clone
     + 'static
 {
+    /// Which way of folding this is. Raised whenever `apply`, the shape of the state or the events it is folded from
+    /// change, so that a state kept by an older program is not taken for one of this; `tests/folds.rs` says when.
+    const FOLD: u32 = 1;
+
     /// All events of the command, or a refusal; never half of them.
     ///
     /// Asking for what is already so gives no events.

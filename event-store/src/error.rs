@@ -79,6 +79,16 @@ pub enum LoadError {
     Decode(#[from] DecodeError),
 }
 
+impl StoreError {
+    /// What was asked for was taken out of the database.
+    pub(crate) fn archived(first: u64, last: u64) -> Self {
+        let reason = format!(
+            "positions {first} to {last} are archived; bring them back with `guildhall store attach FOLDER` first"
+        );
+        Self::Unavailable { reason, may_be_stored: false }
+    }
+}
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         if error.code() == Some(&SqlState::UNDEFINED_TABLE) || error.code() == Some(&SqlState::INVALID_SCHEMA_NAME) {

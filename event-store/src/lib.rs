@@ -41,6 +41,7 @@ mod options;
 mod read;
 mod read_backwards;
 pub mod record;
+mod snapshot;
 mod reveal;
 mod store;
 pub mod unit;

@@ -16,8 +16,8 @@ pub const MAX_METADATA_BYTES: usize = 16 * 1024;
 pub struct StoreOptions {
     /// The database, as `postgres://user@host/name` or `host=… dbname=…`.
     pub database_url: String,
-    /// Connections for reading, for personal data and for whoever asks [`crate::EventStore::pool`]. Appending has one
-    /// of its own.
+    /// Connections for reading, for personal data and for whoever asks [`crate::EventStore::pool`]. Loads have half as
+    /// many of their own, and appending has one.
     pub pool_size: usize,
     /// How many units may wait to be appended. One association may have half of that.
     pub queue_units: usize,
@@ -31,13 +31,17 @@ pub struct StoreOptions {
     /// How long a unit waits for a database that does not answer. Then everybody who waits is told, and the next unit is
     /// the next attempt.
     pub give_up_after: Duration,
+    /// A load that folds at least this many events leaves a snapshot behind, for the next load to begin with. `None`:
+    /// snapshots are neither taken nor read.
+    pub snapshot_after: Option<u64>,
     /// What the data keys of persons are wrapped with.
     pub key_encryption_key: KeyEncryptionKey,
 }
 
 impl StoreOptions {
     /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB, 20 seconds for
-    /// a batch, 30 for a unit.
+    /// a batch, 30 for a unit;
+    /// snapshots after 256 events.
     pub fn new(database_url: impl Into<String>, key_encryption_key: KeyEncryptionKey) -> Self {
         Self {
             database_url: database_url.into(),
@@ -47,6 +51,7 @@ impl StoreOptions {
             batch_bytes: 1024 * 1024,
             append_timeout: Duration::from_secs(20),
             give_up_after: Duration::from_secs(30),
+            snapshot_after: Some(256),
             key_encryption_key,
         }
     }

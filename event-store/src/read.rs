@@ -3,10 +3,14 @@
 //! Every statement is planned when it is run, with its real arguments (`query_typed`): a plan kept from the time
 //! when the tables were small would read them whole when they are not. The name of an event's stream is looked up event
 //! by event (`LATERAL … LIMIT 1`): left the choice, Postgres reads all streams for one page of events.
+//!
+//! Where events have been archived, a read that would need them says so: what is not here must not look as if it had
+//! never been.
 
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
+use futures::TryFutureExt as _;
 use guildhall_aggregates::TenantId;
 use tokio_postgres::{
     Client, Row,
@@ -42,10 +46,28 @@ pub(crate) async fn after(client: &Client, position: u64, limit: usize) -> Resul
     let events = recorded(&rows)?;
     for (expected, event) in (position + 1..).zip(&events) {
         if event.position != expected {
-            return Err(StoreError::Hole { expected, found: event.position });
+            let archived = archived_between(client, expected, event.position).await?;
+            return Err(archived.unwrap_or(StoreError::Hole { expected, found: event.position }));
         }
     }
     Ok(events)
+}
+
+/// An error that names the first archived positions among these; none where all of these are here.
+async fn archived_between(client: &Client, from: u64, to: u64) -> Result<Option<StoreError>, StoreError> {
+    let row = client
+        .query_typed_opt(
+            "SELECT first_position, last_position FROM es.archived WHERE last_position >= $1 AND first_position <= $2
+             ORDER BY first_position LIMIT 1",
+            &[(&signed(from), Type::INT8), (&signed(to), Type::INT8)],
+        )
+        .await?;
+    row.map(|row| Ok(StoreError::archived(natural(&row, 0)?, natural(&row, 1)?))).transpose()
+}
+
+/// An error that names archived positions below this one; none where nothing below it was archived.
+pub(crate) async fn archived_below(client: &Client, position: u64) -> Result<Option<StoreError>, StoreError> {
+    archived_between(client, 1, position).await
 }
 
 /// The events of one association after a position.
@@ -55,17 +77,29 @@ pub(crate) async fn tenant_after(
     position: u64,
     limit: usize,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
-    let rows = client
-        .query_typed(
-            "SELECT e.position, e.tenant_id, s.category, s.id, e.version, e.event_id, e.type, e.schema_version,
-                    e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
-             FROM (SELECT * FROM es.event WHERE tenant_id = $1 AND position > $2 ORDER BY position LIMIT $3) e
-             CROSS JOIN LATERAL (SELECT category, id FROM es.stream WHERE stream_key = e.stream_key LIMIT 1) s
-             ORDER BY e.position",
-            &[(&tenant.uuid(), Type::UUID), (&signed(position), Type::INT8), (&page(limit), Type::INT8)],
-        )
-        .await?;
-    recorded(&rows)
+    let tenant = tenant.uuid();
+    let of_tenant: &[(&(dyn ToSql + Sync), Type)] =
+        &[(&tenant, Type::UUID), (&signed(position), Type::INT8), (&page(limit), Type::INT8)];
+    let rows = client.query_typed(
+        "SELECT e.position, e.tenant_id, s.category, s.id, e.version, e.event_id, e.type, e.schema_version,
+                e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
+         FROM (SELECT * FROM es.event WHERE tenant_id = $1 AND position > $2 ORDER BY position LIMIT $3) e
+         CROSS JOIN LATERAL (SELECT category, id FROM es.stream WHERE stream_key = e.stream_key LIMIT 1) s
+         ORDER BY e.position",
+        of_tenant,
+    );
+    // Others' events stand between these, so that what is missing does not show in the positions. Asked behind the
+    // rows, on the same connection: what is archived in between is found twice, not missed.
+    let archived = archived_between(client, position + 1, u64::MAX);
+    let (rows, archived) = futures::try_join!(rows.map_err(StoreError::from), archived)?;
+    match archived {
+        Some(archived) if rows.len() < limit.min(MAX_PAGE) => Err(archived),
+        Some(archived) => {
+            let last = rows.last().map(|row| natural(row, 0)).transpose()?.unwrap_or(position);
+            if archived_between(client, position + 1, last).await?.is_some() { Err(archived) } else { recorded(&rows) }
+        }
+        None => recorded(&rows),
+    }
 }
 
 /// The events of one stream after a version.
@@ -97,7 +131,14 @@ pub(crate) async fn stream_after(
             of_stream,
         )
         .await?;
-    recorded(&rows)
+    let events = recorded(&rows)?;
+    // The last event of a stream is never archived, so what is archived shows as a gap.
+    if let Some((_, after_gap)) = (version + 1..).zip(&events).find(|(expected, event)| event.version != *expected)
+        && let Some(archived) = archived_below(client, after_gap.position).await?
+    {
+        return Err(archived);
+    }
+    Ok(events)
 }
 
 /// The commands of these that are in the log, in no particular order.
@@ -118,16 +159,30 @@ pub(crate) async fn commands(
             &[(&tenant.uuid(), Type::UUID), (&command_ids, Type::UUID_ARRAY)],
         )
         .await?;
-    rows.iter().map(command).collect()
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let Some(command) = command(row)? else {
+            let position = natural(row, 5)?;
+            let archived = archived_below(client, position).await?;
+            return Err(archived.unwrap_or(StoreError::Hole { expected: position, found: position }));
+        };
+        found.push(command);
+    }
+    Ok(found)
 }
 
-fn command(row: &Row) -> Result<RecordedCommand, StoreError> {
+/// None where events of the command are not here.
+fn command(row: &Row) -> Result<Option<RecordedCommand>, StoreError> {
     let (version, position) = (natural(row, 4)?, natural(row, 5)?);
     let count = u64::try_from(row.try_get::<_, i32>(6)?).unwrap_or(0);
     let ids: Option<Vec<Uuid>> = row.try_get(7)?;
     let types: Option<Vec<String>> = row.try_get(8)?;
+    let (ids, types) = (ids.unwrap_or_default(), types.unwrap_or_default());
+    if ids.len() as u64 != count {
+        return Ok(None);
+    }
     let events = (1..=count)
-        .zip(ids.unwrap_or_default().into_iter().zip(types.unwrap_or_default()))
+        .zip(ids.into_iter().zip(types))
         .map(|(nth, (event_id, type_name))| ReceiptEvent {
             event_id,
             type_name,
@@ -136,10 +191,10 @@ fn command(row: &Row) -> Result<RecordedCommand, StoreError> {
         })
         .collect();
     let stream = StreamId::new(row.try_get(2)?, row.try_get(3)?);
-    Ok(RecordedCommand {
+    Ok(Some(RecordedCommand {
         request_hash: hash(row, 1)?,
         receipt: Receipt { command_id: row.try_get(0)?, stream, version, position, events },
-    })
+    }))
 }
 
 /// Rows of the thirteen columns that every reading query selects in the same order.

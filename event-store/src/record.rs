@@ -8,6 +8,8 @@ use guildhall_aggregates::{StoredEvent, TenantId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::upcast::Stored;
+
 /// Which stream of an association: the aggregate's category and the thing's id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamId {
@@ -126,7 +128,15 @@ impl RecordedEvent {
     /// # Errors
     /// The stored bytes are no event of this aggregate, or of a schema version newer than this program.
     pub fn decode<E: StoredEvent>(&self) -> Result<E, DecodeError> {
-        crate::upcast::decode(self)
+        Stored {
+            stream: &self.stream,
+            position: self.position,
+            version: self.version,
+            type_name: &self.type_name,
+            schema_version: self.schema_version,
+            payload: &self.payload,
+        }
+        .decode()
     }
 
     /// Who, why and by what it was caused.

@@ -13,7 +13,9 @@ use crate::{
     UnitOutcome,
     error::said,
     head::Head,
-    load, read,
+    load::{self, Loader},
+    read,
+    snapshot::Snapshots,
     vault::Vault,
     verify::{self, Progress, VerifyOptions, VerifyReport},
     writer::Writer,
@@ -35,6 +37,7 @@ struct Inner {
     clock: Clock,
     pool: Pool,
     vault: Vault,
+    loader: Loader,
     writer: Writer,
     head: Arc<Head>,
     tasks: TaskTracker,
@@ -55,14 +58,19 @@ impl EventStore {
     /// The address makes no sense, nobody answers there, nothing was migrated, or personal data is under another key.
     pub async fn open(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
         let config = config(&options.database_url)?;
-        let pool = pool(&config, options.pool_size)?;
+        let loading = pool(&config, options.pool_size.div_ceil(2), &format!("{READING} {}", load::SETTINGS))?;
+        let pool = pool(&config, options.pool_size, READING)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let head = Arc::new(Head::new());
         head.look(&pool).await?;
         let kek = &options.key_encryption_key;
         let vault = Vault::open_with(kek, pool.clone(), clock.clone(), &tasks, stop.clone()).await?;
+        let snapshots = options
+            .snapshot_after
+            .map(|after| Snapshots::start(after, vault.clone(), pool.clone(), clock.clone(), &tasks, stop.clone()));
+        let loader = Loader::new(loading, snapshots);
         let writer = Writer::start(&options, config, pool.clone(), clock.clone(), Arc::clone(&head), &tasks);
-        Ok(Self { inner: Arc::new(Inner { clock, pool, vault, writer, head, tasks, stop }) })
+        Ok(Self { inner: Arc::new(Inner { clock, pool, vault, loader, writer, head, tasks, stop }) })
     }
 
     /// The clock that stamps what is recorded.
@@ -99,7 +107,7 @@ impl EventStore {
         Ok(read::commands(&client, tenant, &[command_id]).await?.pop())
     }
 
-    /// An aggregate's state, folded from its whole stream.
+    /// An aggregate's state, folded from its whole stream, or from its last snapshot on.
     pub async fn load<A: Decide>(&self, tenant: TenantId, id: Uuid) -> Result<Loaded<A>, LoadError> {
         let mut loaded = Loaded::default();
         self.catch_up(tenant, id, &mut loaded).await?;
@@ -113,8 +121,7 @@ impl EventStore {
         id: Uuid,
         loaded: &mut Loaded<A>,
     ) -> Result<(), LoadError> {
-        let client = self.inner.pool.get().await.map_err(StoreError::from)?;
-        load::catch_up(&client, tenant, id, loaded).await
+        self.inner.loader.catch_up(tenant, id, loaded).await
     }
 
     /// The highest position: how many events there are.
@@ -186,6 +193,7 @@ impl EventStore {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.inner.loader.close();
         self.inner.pool.close();
     }
 }
@@ -201,10 +209,10 @@ fn config(database_url: &str) -> Result<Config, StoreError> {
     Ok(config)
 }
 
-fn pool(config: &Config, size: usize) -> Result<Pool, StoreError> {
+fn pool(config: &Config, size: usize, settings: &str) -> Result<Pool, StoreError> {
     let mut config = config.clone();
     let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
-    config.options(format!("{given}{READING}"));
+    config.options(format!("{given}{settings}"));
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(size)

@@ -11,6 +11,7 @@ mod model;
 mod order;
 mod outcomes;
 mod proxy;
+mod snapshots;
 mod support;
 mod vault;
 mod verify;
