@@ -41,7 +41,9 @@ check: ## Check format, lints, documentation and the rules of the house.
 	cargo test --package guildhall-server --test house_rules
 
 bench: ## Measure against the baseline, on a private Postgres; writes target/bench/results.json.
-	@scripts/ensure-tools
+#   ARGS='…'       only some rows, a quick look, growth; ARGS=--help lists them
+	@scripts/ensure-tools --load
+	@cargo build --release --target-dir bench/target --bin guildhall
 	@cargo run --release --manifest-path bench/Cargo.toml -- $(ARGS)
 
 schemathesis: ## Try the API of a demo against its own description.

@@ -2,7 +2,13 @@
 //! data or hashes. One event a command, as ours.
 
 use async_trait::async_trait;
-use cqrs_es::{Aggregate, DomainEvent, EventEnvelope, Query, View, event_sink::EventSink, persist::GenericQuery};
+use cqrs_es::{
+    Aggregate, AggregateContext as _, DomainEvent, EventEnvelope, EventStore as _, Query, View,
+    event_sink::EventSink,
+    persist::{GenericQuery, PersistedEventStore, QueryReplay},
+};
+use guildhall_sandbox::testing::TestDatabase;
+use hdrhistogram::Histogram;
 use postgres_es::{PostgresCqrs, PostgresEventRepository, PostgresViewRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use sqlx::{Executor, PgPool, postgres::PgPoolOptions};
@@ -12,6 +18,11 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
+};
+
+use crate::{
+    load::{self, Outcome},
+    node::NOTE,
 };
 
 /// The tables `postgres-es` documents.
@@ -99,53 +110,106 @@ impl Query<Notebook> for Dispatch {
     }
 }
 
-/// A fresh database with the tables, and its pool.
-pub async fn open(url: &str, connections: u32) -> anyhow::Result<PgPool> {
-    let pool = PgPoolOptions::new().max_connections(connections).connect(url).await?;
-    pool.execute(TABLES).await?;
-    Ok(pool)
+/// The baseline on a database of its own, which goes when this is dropped.
+pub struct Baseline {
+    pool: PgPool,
+    _database: TestDatabase,
 }
 
-/// Commands per second of `workers` that write `commands` in all, spread over `streams`. A conflict is
-/// tried again until it is stored, as an application would.
-pub async fn commands_per_second(pool: &PgPool, workers: u64, streams: u64, commands: u64) -> anyhow::Result<f64> {
-    let next = Arc::new(AtomicU64::new(0));
-    let started = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..workers {
-        let (pool, next) = (pool.clone(), Arc::clone(&next));
-        tasks.spawn(async move {
-            let cqrs: PostgresCqrs<Notebook> = postgres_cqrs(pool, vec![], ());
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= commands {
-                    return;
-                }
-                let id = format!("notebook-{}", index % streams);
-                while cqrs.execute(&id, AddNote("Called about the annual meeting.".to_owned())).await.is_err() {
-                    tokio::time::sleep(Duration::from_micros(200)).await;
-                }
-            }
-        });
+impl Baseline {
+    /// Makes the tables, and notebooks with so many notes each.
+    pub async fn start(server: &str, connections: u32, notebooks: usize, notes: usize) -> anyhow::Result<Self> {
+        let database = TestDatabase::create_on(server).await?;
+        let pool = PgPoolOptions::new().max_connections(connections).connect(database.url()).await?;
+        pool.execute(TABLES).await?;
+        let baseline = Self { pool, _database: database };
+        baseline.fill("notebook", notebooks, notes).await?;
+        Ok(baseline)
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
+
+    /// Makes notebooks `<prefix>-0` … with so many notes each, as the library itself would have stored them.
+    pub async fn fill(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<()> {
+        let payload = serde_json::to_string(&NotebookEvent::NoteAdded { text: NOTE.to_owned() })?;
+        sqlx::query(
+            "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+             SELECT $1, $2 || '-' || id, sequence, 'NoteAdded', '1', $3::json, '{}'
+             FROM generate_series(0, $4 - 1) id, generate_series(1, $5) sequence",
+        )
+        .bind(Notebook::TYPE)
+        .bind(prefix)
+        .bind(payload)
+        .bind(i64::try_from(notebooks)?)
+        .bind(i64::try_from(notes)?)
+        .execute(&self.pool)
+        .await?;
+        self.pool.execute("VACUUM ANALYZE events").await?;
+        Ok(())
     }
-    Ok(commands as f64 / started.elapsed().as_secs_f64())
+
+    /// Commands that `workers` send one after another, in turn to each notebook, for so long. A conflict is tried again
+    /// until it is stored, as an application would. The p99 is corrected as the one of ours is.
+    pub async fn send(&self, workers: u64, notebooks: usize, seconds: u64) -> anyhow::Result<Outcome> {
+        let next = Arc::new(AtomicU64::new(0));
+        let started = Instant::now();
+        let until = started + Duration::from_secs(seconds);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..workers {
+            let (pool, next) = (self.pool.clone(), Arc::clone(&next));
+            tasks.spawn(work(pool, next, notebooks as u64, until));
+        }
+        let mut times = load::times();
+        while let Some(ended) = tasks.join_next().await {
+            times.add(ended?)?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let commands = times.len();
+        let interval = seconds * 1e6 * workers as f64 / commands as f64;
+        Ok(Outcome { commands, seconds, p99_ms: load::p99_ms(&times.clone_correct(interval as u64)) })
+    }
+
+    /// Loads these notebooks, one after another, and says how many events a second that folds.
+    pub async fn load(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<f64> {
+        let repository = PostgresEventRepository::new(self.pool.clone());
+        let store = PersistedEventStore::<_, Notebook>::new_event_store(repository);
+        let started = Instant::now();
+        for id in 0..notebooks {
+            let loaded = store.load_aggregate(&format!("{prefix}-{id}")).await;
+            let mut loaded = loaded.map_err(|error| anyhow::anyhow!("loading a notebook: {error}"))?;
+            let folded = loaded.aggregate().notes;
+            anyhow::ensure!(folded == notes as u64, "a notebook of {notes} notes was loaded with {folded}");
+        }
+        Ok((notebooks * notes) as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Replays everything into the view table, and says how many events a second.
+    pub async fn rebuild(&self, notebooks: usize) -> anyhow::Result<f64> {
+        self.pool.execute("TRUNCATE member_view").await?;
+        let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&self.pool).await?;
+        let views = PostgresViewRepository::<NotebookView, Notebook>::new("member_view", self.pool.clone());
+        let query = Dispatch(GenericQuery::new(Arc::new(views)));
+        let repository = PostgresEventRepository::new(self.pool.clone());
+        let replay = QueryReplay::<_, _, Notebook>::new(repository, query);
+        let started = Instant::now();
+        replay.replay_all().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+        let seconds = started.elapsed().as_secs_f64();
+        let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM member_view").fetch_one(&self.pool).await?;
+        anyhow::ensure!(rebuilt == i64::try_from(notebooks)?, "the baseline rebuilt {rebuilt} of {notebooks} views");
+        Ok(events as f64 / seconds)
+    }
 }
 
-/// Events per second of a replay of everything into the view table.
-pub async fn rebuild_events_per_second(pool: &PgPool, streams: u64) -> anyhow::Result<f64> {
-    pool.execute("TRUNCATE member_view").await?;
-    let events: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(pool).await?;
-    let views = Arc::new(PostgresViewRepository::<NotebookView, Notebook>::new("member_view", pool.clone()));
-    let query = Dispatch(GenericQuery::new(views));
-    let replay =
-        cqrs_es::persist::QueryReplay::<_, _, Notebook>::new(PostgresEventRepository::new(pool.clone()), query);
-    let started = Instant::now();
-    replay.replay_all().await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    let seconds = started.elapsed().as_secs_f64();
-    let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM member_view").fetch_one(pool).await?;
-    anyhow::ensure!(rebuilt == i64::try_from(streams)?, "the baseline rebuilt {rebuilt} of {streams} views");
-    Ok(events as f64 / seconds)
+async fn work(pool: PgPool, next: Arc<AtomicU64>, notebooks: u64, until: Instant) -> Histogram<u64> {
+    let cqrs: PostgresCqrs<Notebook> = postgres_cqrs(pool, vec![], ());
+    let mut times = load::times();
+    loop {
+        let began = Instant::now();
+        if began >= until {
+            return times;
+        }
+        let id = format!("notebook-{}", next.fetch_add(1, Ordering::Relaxed) % notebooks);
+        while cqrs.execute(&id, AddNote(NOTE.to_owned())).await.is_err() {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        load::note(&mut times, began.elapsed());
+    }
 }

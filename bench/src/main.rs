@@ -1,160 +1,118 @@
-//! Ours beside `postgres-es`: the same work on the same Postgres in one run, as ratios.
+//! Ours beside `cqrs-es` on `postgres-es`: the same work on the same Postgres in one run, as ratios.
 //!
-//! Every figure is the median of several runs, ours and the baseline's in turn, so that a machine whose
-//! speed drifts slows down both. Raw figures go to `target/bench/results.json`.
+//! Ours is the `guildhall` program as it is shipped, in a process of its own; the load comes over HTTP from another.
+//! The baseline runs in this process, without HTTP. Every figure is the median of several runs, ours and the
+//! baseline's in turn, so that a machine whose speed drifts slows down both. [`work::ALL`] is the table of what is
+//! measured and of what must be reached; raw figures go to `target/bench/results.json`.
 
 mod baseline;
+mod cpu;
+mod limit;
 mod load;
-mod ours;
+mod machine;
+mod node;
+mod report;
+mod work;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use guildhall_sandbox::{postgres::Postgres, testing::TestDatabase};
-use guildhall_server::node::Roles;
-use serde::Serialize;
-use tokio::runtime::{Builder, Runtime};
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, builder::PossibleValuesParser};
+
+use crate::{
+    report::{Results, Row},
+    work::{Bench, Size, Work},
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Streams the spread load is spread over.
-const STREAMS: u64 = 10_000;
-/// Connections on our side and workers on the baseline's.
-const CONNECTIONS: u64 = 64;
-/// Workers of the baseline on one stream: more only conflict more.
-const HOT_WORKERS: u64 = 8;
-
-/// One row of the table.
-#[derive(Debug, Serialize)]
-struct Row {
-    work: &'static str,
-    unit: &'static str,
-    ours: f64,
-    baseline: f64,
-    ratio: f64,
-    runs: Vec<[f64; 2]>,
+/// Measures Guildhall beside `cqrs-es` on `postgres-es`, on a private Postgres with fsync, and prints ratios.
+///
+/// Reads CPU times from /proc, so it runs on Linux. A run that measures only some rows keeps the others in the file of
+/// results, each with the time it was measured.
+#[derive(Debug, Parser)]
+#[command(name = "make bench", bin_name = "make bench")]
+struct Cli {
+    /// The program to measure.
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/release/guildhall"))]
+    guildhall: PathBuf,
+    /// Only these rows, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(work::names()))]
+    only: Vec<String>,
+    /// Show in a minute or two that everything runs. Measures nothing worth quoting, and writes it to `quick.json`.
+    #[arg(long)]
+    quick: bool,
+    /// Measure growth as well: with 100 thousand, 1 million and 10 million events stored before. They are made once,
+    /// which takes minutes and several gigabytes, and kept.
+    #[arg(long)]
+    growth: bool,
+    /// Where the events for `--growth` are kept [default: ~/.cache/guildhall-bench].
+    #[arg(long, value_name = "DIR", env = "GUILDHALL_BENCH_DATA")]
+    data: Option<PathBuf>,
+    /// How often each side runs; the median counts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    runs: Option<u32>,
+    /// How long each run lasts, for work that is as long as one likes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: Option<u64>,
+    #[command(subcommand)]
+    part: Option<Part>,
 }
 
-impl Row {
-    fn new(work: &'static str, unit: &'static str, runs: Vec<[f64; 2]>) -> Self {
-        let ours = median(runs.iter().map(|run| run[0]));
-        let baseline = median(runs.iter().map(|run| run[1]));
-        Self { work, unit, ours, baseline, ratio: ours / baseline, runs }
-    }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// How much work one run is. `--quick` shows that everything runs, and measures nothing worth quoting.
-struct Size {
-    runs: usize,
-    spread: u64,
-    baseline_spread: u64,
-    hot: u64,
-    baseline_hot: u64,
-}
-
-/// Each side runs as it is fastest on few cores that Postgres shares: ours on one thread, as `guildhall serve` does with
-/// `TOKIO_WORKER_THREADS=1`; the baseline on a thread for each core.
-struct Sides {
-    ours: Runtime,
-    baseline: Runtime,
-}
-
-impl Sides {
-    fn start() -> anyhow::Result<Self> {
-        let ours = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let baseline = Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { ours, baseline })
-    }
+/// What this program does when it is started by itself.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Serve the bare pipeline that ours is compared with.
+    #[command(hide = true)]
+    Limit {
+        /// Hash each event as ours does.
+        #[arg(long)]
+        hash: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let size = if quick {
-        Size { runs: 1, spread: 20_000, baseline_spread: 4_000, hot: 4_000, baseline_hot: 100 }
-    } else {
-        Size { runs: 3, spread: 150_000, baseline_spread: 30_000, hot: 30_000, baseline_hot: 1_000 }
-    };
-    let postgres = Postgres::temporary(true, vec![])?;
-    println!("Private Postgres, fsync on. {} run(s) each, in turn; medians.\n", size.runs);
-    let sides = Sides::start()?;
-    let rows =
-        vec![spread(&sides, &postgres, &size)?, hot(&sides, &postgres, &size)?, rebuild(&sides, &postgres, &size)?];
-    println!("{:<12} {:>14} {:>14} {:>8}  {}", "work", "ours", "postgres-es", "ratio", "unit");
-    for row in &rows {
-        println!("{:<12} {:>14.0} {:>14.0} {:>7.1}x  {}", row.work, row.ours, row.baseline, row.ratio, row.unit);
+    let cli = Cli::parse();
+    match cli.part {
+        Some(Part::Limit { hash }) => limit::serve(hash),
+        None => measure(&cli),
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("results.json"), serde_json::to_vec_pretty(&rows)?)?;
-    println!("\nRaw figures: target/bench/results.json");
+}
+
+fn measure(cli: &Cli) -> anyhow::Result<()> {
+    let chosen: Vec<&Work> = work::ALL.iter().filter(|work| is_chosen(cli, work)).collect();
+    let mut size = if cli.quick { Size::QUICK } else { Size::FULL };
+    size.runs = cli.runs.unwrap_or(size.runs);
+    size.seconds = cli.seconds.unwrap_or(size.seconds);
+    let guildhall = cli.guildhall.canonicalize().with_context(|| {
+        format!("{}: `make bench` builds it; `--guildhall FILE` names another", cli.guildhall.display())
+    })?;
+    let bench = Bench::start(guildhall, size, data_folder(cli)?)?;
+    println!("{}\n", bench.setup()?);
+    let mut results = Results::open(cli.quick)?;
+    let mut rows = Vec::new();
+    for work in &chosen {
+        println!("{}: {}", work.name, work.what);
+        let row = Row::of(work, (work.run)(&bench).with_context(|| format!("measuring {}", work.name))?);
+        results.keep(&row)?;
+        rows.push(row);
+    }
+    println!("\n{}", report::table(&rows));
+    println!("Raw figures: {}", results.file().display());
     Ok(())
 }
 
-/// Commands spread over many streams.
-fn spread(sides: &Sides, postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
-    let node = sides.ours.block_on(ours::Bench::start(postgres, Roles::SERVE, STREAMS))?;
-    let (pool, _database) = sides.baseline.block_on(baseline_on(postgres, CONNECTIONS))?;
-    let mut runs = Vec::new();
-    for _ in 0..size.runs {
-        let ours = sides.ours.block_on(node.add_notes(CONNECTIONS, size.spread, STREAMS))?;
-        let work = baseline::commands_per_second(&pool, CONNECTIONS, STREAMS, size.baseline_spread);
-        let baseline = sides.baseline.block_on(work)?;
-        println!("  spread_64: ours {:.0}/s (p99 {:.1} ms), baseline {baseline:.0}/s", ours.per_second, ours.p99_ms);
-        runs.push([ours.per_second, baseline]);
-    }
-    sides.baseline.block_on(pool.close());
-    sides.ours.block_on(node.stop());
-    Ok(Row::new("spread_64", "commands/s", runs))
+fn is_chosen(cli: &Cli, work: &Work) -> bool {
+    if cli.only.is_empty() { !work.on_demand || cli.growth } else { cli.only.iter().any(|name| name == work.name) }
 }
 
-/// Commands that all go to one stream.
-fn hot(sides: &Sides, postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
-    let node = sides.ours.block_on(ours::Bench::start(postgres, Roles::SERVE, 1))?;
-    let mut runs = Vec::new();
-    for _ in 0..size.runs {
-        let ours = sides.ours.block_on(node.add_notes(CONNECTIONS, size.hot, 1))?;
-        // A new database each time: the baseline reads its whole stream for every command.
-        let (pool, _database) = sides.baseline.block_on(baseline_on(postgres, HOT_WORKERS))?;
-        let work = baseline::commands_per_second(&pool, HOT_WORKERS, 1, size.baseline_hot);
-        let baseline = sides.baseline.block_on(work)?;
-        sides.baseline.block_on(pool.close());
-        println!("  hot_64: ours {:.0}/s (p99 {:.1} ms), baseline {baseline:.0}/s", ours.per_second, ours.p99_ms);
-        runs.push([ours.per_second, baseline]);
+fn data_folder(cli: &Cli) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &cli.data {
+        return Ok(folder.clone());
     }
-    sides.ours.block_on(node.stop());
-    Ok(Row::new("hot_64", "commands/s", runs))
-}
-
-/// A read model built again from all of history.
-fn rebuild(sides: &Sides, postgres: &Postgres, size: &Size) -> anyhow::Result<Row> {
-    let roles = Roles { project: true, ..Roles::SERVE };
-    let node = sides.ours.block_on(ours::Bench::start(postgres, roles, STREAMS))?;
-    sides.ours.block_on(node.add_notes(CONNECTIONS, size.spread, STREAMS))?;
-    let (pool, _database) = sides.baseline.block_on(baseline_on(postgres, CONNECTIONS))?;
-    let fill = baseline::commands_per_second(&pool, CONNECTIONS, STREAMS, size.baseline_spread);
-    sides.baseline.block_on(fill)?;
-    let mut runs = Vec::new();
-    for _ in 0..size.runs {
-        let ours = sides.ours.block_on(node.rebuild_events_per_second())?;
-        let views = STREAMS.min(size.baseline_spread);
-        let baseline = sides.baseline.block_on(baseline::rebuild_events_per_second(&pool, views))?;
-        println!("  rebuild: ours {ours:.0}/s, baseline {baseline:.0}/s");
-        runs.push([ours, baseline]);
-    }
-    sides.baseline.block_on(pool.close());
-    sides.ours.block_on(node.stop());
-    Ok(Row::new("rebuild", "events/s", runs))
-}
-
-/// A fresh database for the baseline, and its pool. The database goes when it is dropped.
-async fn baseline_on(postgres: &Postgres, connections: u64) -> anyhow::Result<(sqlx::PgPool, TestDatabase)> {
-    let database = TestDatabase::create_on(&postgres.url()).await?;
-    let pool = baseline::open(database.url(), u32::try_from(connections)?).await?;
-    Ok((pool, database))
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::home_dir().map(|home| home.join(".cache"));
+    let cache = cache.or_else(home).context("there is no home directory: `--data DIR` says where data may be kept")?;
+    Ok(cache.join("guildhall-bench"))
 }

@@ -1,0 +1,24 @@
+-- Commands for wrk: AddNote for one member after another, each under an idempotency key of its own.
+-- Arguments: the token, what the keys begin with, a file of member ids, the text.
+local head, tail, ids, sent = nil, nil, {}, 0
+
+function init(arguments)
+   for id in io.lines(arguments[3]) do ids[#ids + 1] = id end
+   tail = '","text":"' .. arguments[4] .. '"}'
+   local length = #'{"member_id":"' + 36 + #tail
+   head = "POST /v1/commands/AddNote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      .. "Authorization: Bearer " .. arguments[1] .. "\r\nContent-Length: " .. length
+      .. "\r\nIdempotency-Key: " .. arguments[2] .. "-"
+end
+
+function request()
+   sent = sent + 1
+   return head .. sent .. '\r\n\r\n{"member_id":"' .. ids[sent % #ids + 1] .. tail
+end
+
+function done(summary, latency, requests)
+   local errors = summary.errors
+   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+   io.write(string.format('\n{"commands":%d,"microseconds":%d,"failed":%d,"p99_microseconds":%d}\n',
+      summary.requests, summary.duration, failed, latency:percentile(99)))
+end

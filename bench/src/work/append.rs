@@ -1,0 +1,82 @@
+//! Commands, one event each.
+
+use super::{Bench, Ours};
+use crate::{
+    cpu::Server,
+    load::open,
+    report::{Run, Side, median},
+};
+
+/// Workers of the baseline on one stream: more only conflict more.
+const HOT_WORKERS: u32 = 8;
+/// Connections at full load.
+const FULL_LOAD: u32 = 64;
+
+/// Notes spread over many streams.
+pub fn spread(bench: &Bench, connections: u32) -> anyhow::Result<Vec<Run>> {
+    let members = bench.size.members;
+    let ours = Ours::start(bench, members)?;
+    let baseline = bench.baseline(connections, members)?;
+    let runs = bench.in_turn(|| {
+        let ours = ours.send(bench, &bench.machine, connections)?;
+        let baseline = bench.measured(&bench.machine, Server::Ourselves, || {
+            bench.runtime.block_on(baseline.send(connections.into(), members, bench.size.seconds))
+        })?;
+        Ok(Run { ours, baseline: Some(baseline) })
+    })?;
+    ours.node.stop()?;
+    if connections == FULL_LOAD {
+        bench.peak.set(median(runs.iter().map(|run| run.ours.figure)));
+    }
+    Ok(runs)
+}
+
+/// Notes at half the rate of the peak.
+pub fn half_peak(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    let ours = Ours::start(bench, bench.size.members)?;
+    let peak = match bench.peak.get() {
+        Some(peak) => peak,
+        None => ours.send(bench, &bench.machine, FULL_LOAD)?.figure,
+    };
+    println!("  {:.0} commands a second", peak / 2.0);
+    let runs = bench.in_turn(|| {
+        let load = || open::send(&ours.node.target, peak / 2.0, bench.size.seconds, &ours.members.ids);
+        let side = bench.measured(&bench.machine, Server::Process(ours.node.pid()), load)?;
+        Ok(Run { ours: Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side }, baseline: None })
+    })?;
+    ours.node.stop()?;
+    Ok(runs)
+}
+
+/// Notes that all go to one stream. Each run has a new one: the baseline reads the whole stream for every command.
+pub fn hot(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    bench.in_turn(|| {
+        let ours = Ours::start(bench, 1)?;
+        let side = ours.send(bench, &bench.machine, FULL_LOAD)?;
+        ours.node.stop()?;
+        let baseline = bench.baseline(HOT_WORKERS, 1)?;
+        let baseline = bench.measured(&bench.machine, Server::Ourselves, || {
+            bench.runtime.block_on(baseline.send(HOT_WORKERS.into(), 1, bench.size.seconds))
+        })?;
+        Ok(Run { ours: side, baseline: Some(baseline) })
+    })
+}
+
+/// The whole node beside the bare pipeline.
+pub fn share_of_limit(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    beside(bench, &Ours::start(bench, bench.size.members)?, &Ours::limit(bench, false)?)
+}
+
+/// The bare pipeline with leaf hashes beside the same without.
+pub fn integrity_cost(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    beside(bench, &Ours::limit(bench, true)?, &Ours::limit(bench, false)?)
+}
+
+/// Two servers under the same load in turn.
+pub fn beside(bench: &Bench, one: &Ours, other: &Ours) -> anyhow::Result<Vec<Run>> {
+    bench.in_turn(|| {
+        let ours = one.send(bench, &bench.machine, FULL_LOAD)?;
+        let baseline = Some(other.send(bench, &bench.machine, FULL_LOAD)?);
+        Ok(Run { ours, baseline })
+    })
+}

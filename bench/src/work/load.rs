@@ -1,0 +1,50 @@
+//! Streams read and folded by somebody who has nothing in memory yet.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use guildhall_aggregates::{member::Member, tenant_of_slug};
+use guildhall_event_store::{Clock, EventStore, StoreOptions};
+
+use super::{Bench, Ours};
+use crate::{
+    baseline::Baseline,
+    node::ASSOCIATION,
+    report::{Run, Side},
+};
+
+/// The prefix of the baseline's notebooks.
+const NOTEBOOKS: &str = "cold";
+
+/// Streams of so many events each, loaded one after another through a store that was just opened.
+pub fn cold(bench: &Bench, events: usize) -> anyhow::Result<Vec<Run>> {
+    let events = events.min(bench.size.loaded);
+    let streams = (bench.size.loaded / events).clamp(1, 1_000);
+    let Ours { node, members, secrets, database } = Ours::start(bench, streams)?;
+    let notes = members.ids.iter().cycle().take(streams * (events - 1));
+    bench.runtime.block_on(super::import::add_notes(&node.target, notes))?;
+    node.stop()?;
+    let vacuum = ["VACUUM ANALYZE es.event".to_owned(), "VACUUM ANALYZE es.stream".to_owned()];
+    bench.runtime.block_on(bench.machine.execute(database.url(), &vacuum))?;
+    let baseline = bench.runtime.block_on(async {
+        let baseline = Baseline::start(&bench.machine.url(), 8, 1, 1).await?;
+        baseline.fill(NOTEBOOKS, streams, events).await?;
+        anyhow::Ok(baseline)
+    })?;
+    let tenant = tenant_of_slug(ASSOCIATION);
+    bench.in_turn(|| {
+        bench.runtime.block_on(async {
+            let options = StoreOptions::new(database.url(), secrets.key_encryption_key.clone());
+            let store = EventStore::open(options, Clock::system()).await?;
+            let started = Instant::now();
+            for id in &members.ids {
+                let loaded = store.load::<Member>(tenant, *id).await.context("loading a member")?;
+                anyhow::ensure!(loaded.version == events as u64, "a stream of {events} is at {}", loaded.version);
+            }
+            let ours = (streams * events) as f64 / started.elapsed().as_secs_f64();
+            store.shutdown().await;
+            let baseline = baseline.load(NOTEBOOKS, streams, events).await?;
+            Ok(Run { ours: Side::of(ours), baseline: Some(Side::of(baseline)) })
+        })
+    })
+}
