@@ -10,6 +10,8 @@ use config::{Environment, File, FileFormat};
 use guildhall_event_store::KeyEncryptionKey;
 use serde::{Deserialize, Serialize};
 
+use crate::grpc::EventStoreDb;
+
 /// What carries events from history to the projectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +111,8 @@ pub struct Config {
     pub http: Http,
     /// See [`Auth`].
     pub auth: Auth,
+    /// See [`EventStoreDb`].
+    pub eventstoredb: EventStoreDb,
     /// See [`Vault`].
     pub vault: Vault,
     /// See [`Kafka`].
@@ -167,6 +171,7 @@ impl Default for Config {
             database: Database::default(),
             http: Http::default(),
             auth: Auth::default(),
+            eventstoredb: EventStoreDb::default(),
             vault: Vault::default(),
             kafka: Kafka::default(),
             log: Log::default(),
@@ -267,6 +272,7 @@ impl Config {
             tracing_subscriber::EnvFilter::try_new(&self.log.filter).is_ok(),
             "log.filter must be a tracing filter, such as `info` or `guildhall=debug,info`",
         );
+        problems.extend(self.eventstoredb.problems());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
     }
 }

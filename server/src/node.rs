@@ -50,6 +50,7 @@ impl Roles {
 /// A running process.
 pub struct Node {
     address: Option<SocketAddr>,
+    eventstoredb: Option<SocketAddr>,
     store: EventStore,
     executor: Executor,
     shutdown: CancellationToken,
@@ -70,7 +71,7 @@ impl Node {
         let store = open_store(config, clock).await?;
         let executor = Executor::new(store.clone(), ExecutorOptions::default());
         let shutdown = CancellationToken::new();
-        let mut node = Self { address: None, store, executor, shutdown, tasks: JoinSet::new() };
+        let mut node = Self { address: None, eventstoredb: None, store, executor, shutdown, tasks: JoinSet::new() };
         if roles.serve {
             node.serve(config, metrics).await?;
         }
@@ -96,6 +97,11 @@ impl Node {
     /// Where the HTTP API is served, if it is.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where EventStoreDB's protocol is served, if it is.
+    pub fn eventstoredb(&self) -> Option<SocketAddr> {
+        self.eventstoredb
     }
 
     /// The node's store.
@@ -143,7 +149,7 @@ impl Node {
         let reads = ReadState {
             store: self.store.clone(),
             pool: self.store.pool().clone(),
-            keys,
+            keys: keys.clone(),
             limits: ReadLimits::default(),
         };
         let router = http::router(config, commands, reads, metrics);
@@ -156,6 +162,12 @@ impl Node {
             let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
             served.await.context("the HTTP server ended")
         });
+        #[cfg(feature = "eventstoredb")]
+        if let Some(endpoint) = crate::grpc::bound(&config.eventstoredb, &self.store, &keys).await? {
+            self.eventstoredb = Some(endpoint.address());
+            let shutdown = self.shutdown.clone();
+            self.tasks.spawn(async move { endpoint.serve(shutdown).await.context("the EventStoreDB endpoint ended") });
+        }
         Ok(())
     }
 

@@ -16,8 +16,11 @@ pub(crate) async fn run(config: &Config, roles: Roles, output: &Output) -> anyho
     let metrics = telemetry::start_metrics()?;
     let node = Node::start(config, roles, Clock::system(), Some(metrics)).await?;
     if let Some(address) = node.address() {
-        let text = format!("Serving http://{address} (API description at /docs). Ctrl-C stops.");
-        output.report(&text, &serde_json::json!({ "listening": address.to_string() }))?;
+        let eventstoredb = node.eventstoredb();
+        let auditors =
+            eventstoredb.map(|at| format!(" EventStoreDB's clients are served at {at}.")).unwrap_or_default();
+        let text = format!("Serving http://{address} (API description at /docs).{auditors} Ctrl-C stops.");
+        output.report(&text, &serde_json::json!({ "listening": address.to_string(), "eventstoredb": eventstoredb }))?;
     }
     node.run_until(stop_signal()).await?;
     Ok(ExitCode::SUCCESS)

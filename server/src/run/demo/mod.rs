@@ -76,17 +76,24 @@ async fn perform(node: &Node, place: &Place, arguments: &Demo, output: &Output) 
     let verified = node.store().verify(VerifyOptions::default(), |_| ()).await?;
     output.tell(&format!("The audit trail\n  {}", audit::described(&verified)))?;
     let config = place.config_file.display();
+    let eventstoredb = node.eventstoredb();
+    let auditors =
+        eventstoredb.map(|at| format!("{at:<31} history, for EventStoreDB's clients\n  ")).unwrap_or_default();
     let explore = format!(
         "\nExplore\n  \
            http://{address}/docs            the API, described and to be tried\n  \
            http://{address}/openapi.json    the same for programs (OpenAPI 3.1)\n  \
            http://{address}/metrics         what it measures\n  \
-           export GUILDHALL_CONFIG={config}  and then: guildhall audit verify, guildhall rebuild all, …\n  \
+           {auditors}export GUILDHALL_CONFIG={config}  and then: guildhall audit verify, guildhall rebuild all, …\n  \
            a token for lakeside, good for a day:\n{}\n",
         api.token
     );
-    let value =
-        serde_json::json!({ "listening": address.to_string(), "token": api.token, "config": place.config_file });
+    let value = serde_json::json!({
+        "listening": address.to_string(),
+        "eventstoredb": eventstoredb,
+        "token": api.token,
+        "config": place.config_file,
+    });
     if output.is_for_people() {
         output.tell(&explore)?;
         if !arguments.once {
