@@ -14,15 +14,15 @@ use crate::support::{command, open_store, tenant};
 
 /// A unit before its ids are real: small numbers, so that things collide.
 #[derive(Debug, Clone)]
-struct Wish {
-    tenant: u128,
-    stream: u128,
+pub(crate) struct Wish {
+    pub(crate) tenant: u128,
+    pub(crate) stream: u128,
     /// How far the expected version is off.
-    off_by: u64,
-    commands: Vec<(u128, usize, Vec<Option<u8>>)>,
+    pub(crate) off_by: u64,
+    pub(crate) commands: Vec<(u128, usize, Vec<Option<u8>>)>,
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+pub(crate) fn wish() -> impl Strategy<Value = Wish> {
     let commands =
         prop::collection::vec((0..60_u128, 0..3_usize, prop::collection::vec(prop::option::of(0..4_u8), 0..3)), 1..3);
     (1..3_u128, 0..5_u128, prop_oneof![9 => Just(0), 1 => Just(1_u64)], commands).prop_map(
@@ -33,16 +33,16 @@ fn wish() -> impl Strategy<Value = Wish> {
     )
 }
 
-#[derive(Default)]
-struct Model {
-    head: u64,
-    versions: HashMap<(u128, u128), u64>,
-    commands: HashMap<(u128, u128), (u64, u64)>,
-    claims: HashMap<(u128, u8), u128>,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Model {
+    pub(crate) head: u64,
+    pub(crate) versions: HashMap<(u128, u128), u64>,
+    pub(crate) commands: HashMap<(u128, u128), (u64, u64)>,
+    pub(crate) claims: HashMap<(u128, u8), u128>,
 }
 
-#[derive(Debug, PartialEq)]
-enum Judged {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Judged {
     Appended(Vec<(u64, u64)>),
     Conflict(u64),
     Duplicate(usize),
@@ -50,11 +50,11 @@ enum Judged {
 }
 
 impl Model {
-    fn version(&self, wish: &Wish) -> u64 {
+    pub(crate) fn version(&self, wish: &Wish) -> u64 {
         self.versions.get(&(wish.tenant, wish.stream)).copied().unwrap_or(0)
     }
 
-    fn judge(&mut self, wish: &Wish, expected: u64) -> Judged {
+    pub(crate) fn judge(&mut self, wish: &Wish, expected: u64) -> Judged {
         let known =
             wish.commands.iter().filter(|command| self.commands.contains_key(&(wish.tenant, command.0))).count();
         let claims = || wish.commands.iter().flat_map(|command| &command.2);
@@ -88,7 +88,7 @@ impl Model {
     }
 }
 
-fn real(wish: &Wish, expected_version: u64) -> Unit {
+pub(crate) fn real(wish: &Wish, expected_version: u64) -> Unit {
     let commands = wish.commands.iter().map(|(id, events, claims)| {
         let mut command = command(*events);
         command.command_id = Uuid::from_u128(*id + 1);
@@ -101,7 +101,7 @@ fn real(wish: &Wish, expected_version: u64) -> Unit {
     Unit { tenant: tenant(wish.tenant), stream, expected_version, commands: commands.collect() }
 }
 
-fn judged(outcome: UnitOutcome) -> Judged {
+pub(crate) fn judged(outcome: UnitOutcome) -> Judged {
     match outcome {
         UnitOutcome::Appended(receipts) => {
             Judged::Appended(receipts.iter().map(|receipt| (receipt.version, receipt.position)).collect())
@@ -112,13 +112,20 @@ fn judged(outcome: UnitOutcome) -> Judged {
     }
 }
 
-/// Runs a test over random histories, on a runtime of its own because `proptest` knows nothing of `async`.
-fn for_random_wishes<F: Future<Output = Result<(), TestCaseError>>>(test: impl Fn(Vec<Wish>) -> F) {
+/// Runs a test over random cases, on a runtime of its own because `proptest` knows nothing of `async`.
+pub(crate) fn for_random<S: Strategy, F: Future<Output = Result<(), TestCaseError>>>(
+    cases: u32,
+    strategy: S,
+    test: impl Fn(S::Value) -> F,
+) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let config = Config { cases: 12, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
-    let wishes = prop::collection::vec(wish(), 1..60);
-    let outcome = TestRunner::new(config).run(&wishes, |wishes| runtime.block_on(test(wishes)));
+    let config = Config { cases, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&strategy, |case| runtime.block_on(test(case)));
     outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn for_random_wishes<F: Future<Output = Result<(), TestCaseError>>>(test: impl Fn(Vec<Wish>) -> F) {
+    for_random(12, prop::collection::vec(wish(), 1..60), test);
 }
 
 #[test]

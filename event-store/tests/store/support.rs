@@ -126,6 +126,11 @@ async fn everything(store: &EventStore) -> HashMap<u64, (StreamId, u64, Uuid)> {
     }
 }
 
+/// Does what blocks, such as starting a server, where it may.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("it does not panic")
+}
+
 /// Asks again and again until the answer is yes.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let deadline = Instant::now() + PATIENCE;
