@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn a_pattern_that_takes_too_long_ends_the_read_and_not_the_server() {
-        let filter = Filter::parse(regex(r"^(?=((a*)*)*b)(a*)*$")).unwrap();
-        let name = "a".repeat(200);
+        let filter = Filter::parse(regex(r"^(?:(a+)+\1)+$")).unwrap();
+        let name = format!("{}b", "a".repeat(200));
         assert!(filter.accepts(&event("member", &name)).is_err());
     }
 }

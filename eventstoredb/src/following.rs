@@ -72,21 +72,15 @@ impl Following {
         }
     }
 
-    /// Unlike a read, a subscription begins after the place that is named: there the client was when it left.
     async fn begin(&mut self) -> Result<(), Status> {
-        let after = match (&self.asked.what, self.asked.from) {
-            (_, From::Start) => 0,
-            (What::Stream { .. }, From::At(revision)) => revision.saturating_add(1),
-            (What::All, From::At(position)) => position,
-            (what, From::End) => match self.history.last(&self.access, what).await? {
-                Some(last) if *what == What::All => last.position,
-                Some(last) => last.version,
-                None => 0,
-            },
+        let last = match self.asked.from {
+            From::End => self.history.last(&self.access, &self.asked.what).await?,
+            From::Start | From::At(_) => None,
         };
+        let cursor = Cursor::subscription(&self.asked.what, self.asked.from, last.as_ref());
         let subscription_id = Uuid::now_v7().to_string();
         self.outbox.push_back(Content::Confirmation(Confirmation { subscription_id }).into());
-        self.stage = Stage::CatchingUp(Cursor::After(after));
+        self.stage = Stage::CatchingUp(cursor);
         Ok(())
     }
 

@@ -26,6 +26,9 @@ pub(crate) struct History {
     looking: Mutex<()>,
 }
 
+/// Beyond every position and version there will ever be.
+const END: u64 = i64::MAX.unsigned_abs();
+
 /// How far a reader has come, as the store counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cursor {
@@ -38,36 +41,54 @@ pub(crate) enum Cursor {
 impl Cursor {
     /// Where a read forwards begins. A revision is a version less one; the place that is named is included.
     pub(crate) fn forwards(what: &What, from: From) -> Self {
-        Self::After(match (what, from) {
+        let after = match (what, from) {
             (_, From::Start) => 0,
-            (_, From::End) => u64::MAX,
+            (_, From::End) => END,
             (What::Stream { .. }, From::At(revision)) => revision,
             (What::All, From::At(position)) => position.saturating_sub(1),
-        })
+        };
+        Self::After(after.min(END))
     }
 
     /// Where a read backwards begins. The revision that is named is included. A position is not: in the order of all
     /// events, a place is where an event begins.
     pub(crate) fn backwards(what: &What, from: From) -> Self {
-        Self::Before(match (what, from) {
-            (_, From::End) => u64::MAX,
+        let before = match (what, from) {
+            (_, From::End) => END,
             (What::Stream { .. }, From::Start) => 2,
             (What::Stream { .. }, From::At(revision)) => revision.saturating_add(2),
             (What::All, From::Start) => 0,
             (What::All, From::At(position)) => position,
-        })
+        };
+        Self::Before(before.min(END))
+    }
+
+    /// Where a subscription begins: after the place that is named, for there the client was when it left. For one that
+    /// begins at the end, that is the last event there is.
+    pub(crate) fn subscription(what: &What, from: From, last: Option<&RecordedEvent>) -> Self {
+        let after = match (what, from) {
+            (_, From::Start) => 0,
+            (_, From::End) => last.map_or(0, |last| place_in(what, last)),
+            (What::Stream { .. }, From::At(revision)) => revision.saturating_add(1),
+            (What::All, From::At(position)) => position,
+        };
+        Self::After(after.min(END))
     }
 
     /// The place where one who has seen this event goes on.
     pub(crate) fn passed(self, what: &What, event: &RecordedEvent) -> Self {
-        let at = match what {
-            What::Stream { .. } => event.version,
-            What::All => event.position,
-        };
         match self {
-            Self::After(_) => Self::After(at),
-            Self::Before(_) => Self::Before(at),
+            Self::After(_) => Self::After(place_in(what, event)),
+            Self::Before(_) => Self::Before(place_in(what, event)),
         }
+    }
+}
+
+/// An event's place, as the store counts it.
+fn place_in(what: &What, event: &RecordedEvent) -> u64 {
+    match what {
+        What::Stream { .. } => event.version,
+        What::All => event.position,
     }
 }
 
@@ -108,7 +129,7 @@ impl History {
 
     /// The last event of what is read, if there is one.
     pub(crate) async fn last(&self, access: &Access, what: &What) -> Result<Option<RecordedEvent>, Status> {
-        Ok(self.page(access, what, Cursor::Before(u64::MAX), 1).await?.pop())
+        Ok(self.page(access, what, Cursor::Before(END), 1).await?.pop())
     }
 
     /// Events together with the keys of the people in them.
@@ -190,7 +211,8 @@ mod tests {
         assert_eq!(Cursor::forwards(&stream(), From::At(4)), Cursor::After(4));
         assert_eq!(Cursor::backwards(&stream(), From::At(4)), Cursor::Before(6));
         assert_eq!(Cursor::backwards(&stream(), From::Start), Cursor::Before(2));
-        assert_eq!(Cursor::backwards(&stream(), From::At(u64::MAX)), Cursor::Before(u64::MAX));
+        assert_eq!(Cursor::backwards(&stream(), From::At(u64::MAX)), Cursor::Before(END));
+        assert_eq!(Cursor::forwards(&stream(), From::At(u64::MAX)), Cursor::After(END));
     }
 
     #[test]
@@ -199,5 +221,6 @@ mod tests {
         assert_eq!(Cursor::forwards(&What::All, From::At(0)), Cursor::After(0));
         assert_eq!(Cursor::backwards(&What::All, From::At(7)), Cursor::Before(7));
         assert_eq!(Cursor::backwards(&What::All, From::Start), Cursor::Before(0));
+        assert_eq!(Cursor::subscription(&What::All, From::At(7), None), Cursor::After(7));
     }
 }
