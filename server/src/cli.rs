@@ -97,6 +97,8 @@ pub struct Demo {
 pub enum ImportSystem {
     /// CiviCRM, from one CSV file per table.
     Civicrm(ImportCivicrm),
+    /// An application on postgres-es, from its events table; with order and versions kept.
+    PostgresEs(ImportPostgresEs),
 }
 
 /// What is imported from CiviCRM, and as what.
@@ -117,6 +119,32 @@ pub struct ImportCivicrm {
     #[arg(long, value_name = "CODE", default_value = "USD")]
     pub currency: String,
     /// Write the full report, a row for each record, to this file (.csv or .json).
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// What is imported from postgres-es, and as what.
+#[derive(Debug, Args)]
+pub struct ImportPostgresEs {
+    /// The database the events are in, as a Postgres URL. It is only read.
+    pub url: String,
+    /// Short name of the association whose history the events become part of.
+    #[arg(long, value_name = "NAME")]
+    pub association: String,
+    /// The table, after its schema and a dot if need be.
+    #[arg(long, value_name = "TABLE", default_value = "events")]
+    pub table: String,
+    /// Names for the categories of aggregate types, as in Customer=customer for app_customer. A type without one gets
+    /// a category that spells its name.
+    #[arg(long, value_name = "TYPE=NAME", value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// Order the events of different streams by a time in their metadata. Without it, one stream follows another.
+    #[arg(long, value_name = "metadata.KEY")]
+    pub order_by: Option<String>,
+    /// Check everything and record nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the full report to this file (.json).
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

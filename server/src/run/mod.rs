@@ -46,6 +46,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import { system: ImportSystem::Civicrm(arguments) } => {
             import::civicrm(&load()?, &arguments, &output).await
         }
+        Command::Import { system: ImportSystem::PostgresEs(arguments) } => {
+            import::postgres_es(&load()?, &arguments, &output).await
+        }
         Command::Audit { check: AuditCheck::Verify } => audit::verify(&load()?, &output).await,
         Command::Rebuild(arguments) => rebuild::run(&load()?, &arguments, &output).await,
         Command::Analyst { change } => analyst::run(&load()?, change, &output).await,

@@ -3,5 +3,6 @@
 mod documents;
 mod guides;
 mod import;
+mod postgres_es;
 mod promises;
 mod server;

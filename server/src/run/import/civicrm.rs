@@ -1,4 +1,4 @@
-//! `guildhall import`: what another system kept, through the bulk command path.
+//! `guildhall import civicrm`: an association's tables, through the bulk command path.
 
 use std::{fmt::Write as _, path::Path, process::ExitCode};
 
@@ -15,11 +15,15 @@ use guildhall_imports::{
 use guildhall_web::{Problem, problem::kind};
 use serde_json::json;
 
-use super::{
-    Output,
-    audit::{follow, progress_bar},
+use crate::{
+    cli::ImportCivicrm,
+    config::Config,
+    node::open_store,
+    run::{
+        Output,
+        audit::{follow, progress_bar},
+    },
 };
-use crate::{cli::ImportCivicrm, config::Config, node::open_store};
 
 /// Lines worked on at once.
 const WINDOW: usize = 256;
