@@ -6,3 +6,4 @@ mod import;
 mod postgres_es;
 mod promises;
 mod server;
+mod torture;
