@@ -8,7 +8,7 @@ venv := .guildhall/venv
 
 skip_kafka := $(filter 1,$(SKIP_KAFKA))
 
-.PHONY: help demo test check bench schemathesis books docs clean-data
+.PHONY: help demo test torture check bench schemathesis books docs clean-data
 .DEFAULT_GOAL := help
 
 help: ## List what can be done.
@@ -31,6 +31,20 @@ test: ## Run every test, with a Postgres and a Kafka of its own.
 	@scripts/ensure-tools --guides --verifier $(if $(skip_kafka),,--kafka)
 	@cargo test --workspace --no-run
 	@exec $(sandbox) run $(if $(skip_kafka),,--kafka) -- cargo test --workspace $(ARGS)
+
+# Where a long form says what it came to.
+torture_results := $(abspath $(target)/torture/results.md)
+tortured := GUILDHALL_TORTURE=1 GUILDHALL_TORTURE_RESULTS='$(torture_results)' $(sandbox) run -- cargo test
+
+torture: ## Try for minutes instead of seconds to break the promises; writes target/torture/results.md.
+	@scripts/ensure-tools
+	@cargo test --package guildhall-event-store --package guildhall-server --package guildhall-sandbox --no-run
+	@mkdir -p $(dir $(torture_results))
+	@printf '%s, commit %s, %s cores\n\n| What was tried | What came of it |\n|---|---|\n' \
+	    "$$(date -u +%F)" "$$(git rev-parse --short HEAD)" "$$(nproc)" >$(torture_results)
+	@$(tortured) --package guildhall-event-store --test store -- --test-threads=1 cuts delays mishaps
+	@$(tortured) --package guildhall-server --test whole -- torture
+	@cat $(torture_results)
 
 check: ## Check format, lints, documentation and the rules of the house.
 	@scripts/ensure-tools --no-postgres

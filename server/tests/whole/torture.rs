@@ -82,6 +82,11 @@ fn member(n: u64) -> Uuid {
     derived(Uuid::nil(), &["member", &n.to_string()])
 }
 
+/// After how many answers a round ends. The end of a fresh id is random.
+fn chance() -> u64 {
+    u64::try_from(1 + Uuid::now_v7().as_u128() % ANSWERS).expect("it is below the number of answers")
+}
+
 /// Whom a round kills.
 #[derive(Clone, Copy)]
 enum Victim {
@@ -109,8 +114,7 @@ async fn kill_9_again_and_again_of_node_and_of_postgres_loses_nothing_acknowledg
     let senders: JoinSet<Acknowledged> = (0..SENDERS).map(|sender| Arc::clone(&load).send(sender)).collect();
     let started = Instant::now();
     for round in 0..rounds {
-        let enough =
-            load.answers.load(Ordering::SeqCst) + u64::try_from(1 + Uuid::now_v7().as_u128() % ANSWERS).unwrap();
+        let enough = load.answers.load(Ordering::SeqCst) + chance();
         eventually("the round's answers", || async { (load.answers.load(Ordering::SeqCst) >= enough).then_some(()) })
             .await;
         let victim = [Victim::Node, Victim::Postgres, Victim::Both][round % 3];
@@ -162,20 +166,17 @@ async fn assert_kept(server: &Server, database: &TestDatabase, acknowledged: &Ac
     }
     for (key, _, receipt) in acknowledged {
         for event in receipt["events"].as_array().expect("a receipt lists its events") {
-            let place = (event["position"].as_i64().unwrap(), event["version"].as_i64().unwrap());
-            assert_eq!(stored.get(event["event_id"].as_str().unwrap()), Some(&place), "{key}");
+            let place = event["position"].as_i64().zip(event["version"].as_i64());
+            assert_eq!(stored.get(event["event_id"].as_str().expect("an id")).copied(), place, "{key}");
         }
     }
     let notes = "SELECT count(*), count(DISTINCT command_id) FROM es.event WHERE type = 'NoteAdded'";
     let notes = connection.query_one(notes, &[]).await.expect("history can be read");
     let (events, commands): (i64, i64) = (notes.get(0), notes.get(1));
     assert_eq!(events, commands, "no command took effect twice");
-    let all = i64::try_from(acknowledged.len()).expect("a count fits");
     // What each sender had under way when it was told to stop may be stored.
-    assert!(
-        (all..=all + i64::try_from(SENDERS).unwrap()).contains(&events),
-        "{all} were acknowledged, {events} are stored"
-    );
+    let (all, under_way) = (count(acknowledged.len()), count(SENDERS));
+    assert!((all..=all + under_way).contains(&events), "{all} were acknowledged, {events} are stored");
     let client = server.client(ASSOCIATION);
     let mut asking = JoinSet::new();
     for part in acknowledged.chunks(acknowledged.len().div_ceil(SENDERS)) {
@@ -189,6 +190,10 @@ async fn assert_kept(server: &Server, database: &TestDatabase, acknowledged: &Ac
     }
     asking.join_all().await;
     assert_eq!(server.report(&["audit", "verify"])["holds"], true);
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).expect("a count fits")
 }
 
 /// Says what the long form came to, where `make torture` collects it.
