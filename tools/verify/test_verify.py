@@ -201,7 +201,7 @@ class Bundles(Case):
             (good.replace(b"AddNote", b"\xff"), "not JSON"),
             (good.replace(b"AddNote", b"\\ud800"), "no text"),
             (b"[" * 100_000 + b"\n", "not JSON"),
-            (b" " * verify.LINE_BYTES + b"\n", "longer"),
+            (b" " * verify.MAX_BYTES + b"\n", "longer"),
         ):
             self.fails(content, words, code=2)
         self.fails(lines, "no checkpoint", "not a note\n", code=2)
@@ -262,8 +262,8 @@ class Proofs(Case):
         for index in range(9):
             self.assertIn(records[index]["event_id"], self.holds([proof(records, index)], command="prove"))
         self.fails([proof(records, 4)], "no key you trust", key=STRANGER.vkey, command="prove")
-        self.fails([proof(records, 4)] * 2, "after the proof", code=2, command="prove")
-        self.fails(bundle(records), "no guildhall-proof/v1", code=2, command="prove")
+        self.fails([proof(records, 4)] * 2, "not JSON", code=2, command="prove")
+        self.fails(bundle(records)[:1], "no guildhall-proof/v1", code=2, command="prove")
         self.fails([proof(records, 4)], "no guildhall-bundle/v1", code=2)
 
 

@@ -24,7 +24,7 @@ except ImportError:
           "or run `pip install cryptography`.")
     sys.exit(2)
 
-LINE_BYTES = 8 * 1024 * 1024  # of one line; no record comes near it
+MAX_BYTES = 8 * 1024 * 1024  # of one JSON value; no record comes near it
 
 
 class NotAsSigned(Exception):
@@ -177,23 +177,28 @@ def fields(value, shape):
     return {name: fields(value[name], inner) for name, inner in shape.items()}
 
 
-def lines(file):
-    """The objects of a file, one a line, without JSON's looser habits."""
+def json_object(data, what):
+    """An object, without JSON's looser habits."""
     def pairs(found):
-        expect(len(dict(found)) == len(found), f"line {number} names a field twice")
+        expect(len(dict(found)) == len(found), f"{what} names a field twice")
         return dict(found)
 
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"{what} is not JSON: {error}") from None
+    expect(type(value) is dict, f"{what} is no object")
+    return value
+
+
+def lines(file):
+    """The objects of a file that has one on each line."""
     number = 0
-    while line := file.readline(LINE_BYTES + 1):
+    while line := file.readline(MAX_BYTES + 1):
         number += 1
-        expect(len(line) <= LINE_BYTES, f"line {number} is longer than {LINE_BYTES} bytes")
+        expect(len(line) <= MAX_BYTES, f"line {number} is longer than {MAX_BYTES} bytes")
         expect(line.endswith(b"\n"), f"line {number} is cut off; the file is not complete")
-        try:
-            value = json.loads(line.decode(), object_pairs_hook=pairs)
-        except (ValueError, RecursionError) as error:
-            raise Unusable(f"line {number} is not JSON: {error}") from None
-        expect(type(value) is dict, f"line {number} is no object")
-        yield value
+        yield json_object(line, f"line {number}")
 
 
 # ---- Checkpoints: C2SP's tlog-checkpoint as a C2SP signed note, with Ed25519.
@@ -402,11 +407,9 @@ PROOF = {"format": text, "association": {"tenant_id": identifier}, "checkpoint":
 
 
 def check_proof(file, keys):
-    entries = lines(file)
-    value = next(entries, {})
+    value = json_object(file.read(MAX_BYTES), "the file")
     expect(value.get("format") == "guildhall-proof/v1", "this is no guildhall-proof/v1")
     proof = fields(value, PROOF)
-    expect(next(entries, None) is None, "there is something after the proof")
     record, signed = proof["record"], Checkpoint(proof["checkpoint"].decode(), keys)
     require(signed.tenant == proof["association"]["tenant_id"], f"the checkpoint is of association {signed.tenant}")
     require(record["index"] < signed.size, "the record is younger than the checkpoint")
