@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use tokio::{
-    sync::watch,
+    sync::{Mutex, watch},
     time::{Instant, timeout_at},
 };
 
@@ -17,11 +17,13 @@ const LAST_LOOK: Duration = Duration::from_millis(50);
 /// The highest position this process has seen. What was seen stays in history, so it only grows.
 pub(crate) struct Head {
     seen: watch::Sender<u64>,
+    /// When the database was asked last on behalf of those who wait.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Head {
     pub(crate) fn new() -> Self {
-        Self { seen: watch::Sender::new(0) }
+        Self { seen: watch::Sender::new(0), looked: Mutex::new(None) }
     }
 
     /// A position up to which everything is in history.
@@ -46,9 +48,20 @@ impl Head {
         Ok(head)
     }
 
+    /// Asks the database unless somebody has done so just now: many who wait are no more work than one.
+    async fn look_at_most_every(&self, pause: Duration, pool: &Pool) -> Result<u64, StoreError> {
+        let mut looked = self.looked.lock().await;
+        if looked.is_some_and(|looked| looked.elapsed() < pause) {
+            return Ok(self.known());
+        }
+        let head = self.look(pool).await?;
+        *looked = Some(Instant::now());
+        Ok(head)
+    }
+
     /// Waits until something is recorded after `position`, at most this long. Appends of this process wake it at
-    /// once; those of others are looked for ever more seldom. `NOTIFY` would be simpler and would make every append
-    /// on the whole server wait for every other one.
+    /// once; those of others are looked for ever more seldom, by one of those who wait for all of them. `NOTIFY` would
+    /// be simpler and would make every append on the whole server wait for every other one.
     pub(crate) async fn wait_past(&self, pool: &Pool, position: u64, at_most: Duration) -> Result<u64, StoreError> {
         let deadline = Instant::now() + at_most;
         let mut seen = self.seen.subscribe();
@@ -58,8 +71,11 @@ impl Head {
             if known > position {
                 return Ok(known);
             }
-            let head = self.look(pool).await?;
-            if head > position || Instant::now() >= deadline {
+            if Instant::now() >= deadline {
+                return self.look(pool).await;
+            }
+            let head = self.look_at_most_every(pause, pool).await?;
+            if head > position {
                 return Ok(head);
             }
             let next_look = deadline.min(Instant::now() + pause);

@@ -72,6 +72,10 @@ impl Node {
         let executor = Executor::new(store.clone(), ExecutorOptions::default());
         let shutdown = CancellationToken::new();
         let mut node = Self { address: None, eventstoredb: None, store, executor, shutdown, tasks: JoinSet::new() };
+        if roles.serve || roles.process {
+            let (executor, shutdown) = (node.executor.clone(), node.shutdown.clone());
+            node.tasks.spawn(async move { Ok(executor.follow(&shutdown).await?) });
+        }
         if roles.serve {
             node.serve(config, metrics).await?;
         }

@@ -1,24 +1,84 @@
 //! Appending what was decided, and what to do about each outcome.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use futures::{FutureExt, future::BoxFuture};
 use guildhall_aggregates::Decide;
-use guildhall_event_store::{EventStore, Receipt, RecordedCommand, StoreError, Unit, UnitOutcome};
+use guildhall_event_store::{Receipt, RecordedCommand, StoreError, Unit, UnitOutcome};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
-    ExecuteError, ExecutorOptions,
+    ExecuteError, ExecutorOptions, Shared,
     error::Trouble,
-    lane::{Answer, Lane, Waiting},
+    lane::{Answer, Answered, Lane, RETRY_AFTER, Waiting},
     round::Round,
 };
 
-/// Executes what waits in a lane until nothing does. One driver per lane; it does not belong to any caller,
-/// so a caller who leaves takes nobody else's command along.
-pub(super) async fn drive<A: Decide>(lane: Arc<Lane<A>>, store: EventStore, options: ExecutorOptions) {
+/// The answer to a command in a lane, and what drives the lane if it was idle: a command that is alone needs no task of
+/// its own. Should the caller leave, or be answered while others wait, a task takes over; so a caller who leaves takes
+/// nobody's command along.
+///
+/// With the lane to drive it must be polled or dropped. For callers who may do neither for a while, spawn [`drive`].
+pub(super) struct Pending<E> {
+    answered: Answered<E>,
+    drive: Option<BoxFuture<'static, ()>>,
+    tasks: TaskTracker,
+}
+
+impl<E> Pending<E> {
+    /// In a lane that somebody else drives.
+    pub(super) fn elsewhere(answered: Answered<E>, tasks: &TaskTracker) -> Self {
+        Self { answered, drive: None, tasks: tasks.clone() }
+    }
+
+    /// In a lane that was idle.
+    pub(super) fn here(
+        answered: Answered<E>,
+        drive: impl Future<Output = ()> + Send + 'static,
+        tasks: &TaskTracker,
+    ) -> Self {
+        // A decision that panics is no reason for its caller to panic: the caller learns that the outcome is not known.
+        let drive = AssertUnwindSafe(tasks.track_future(drive)).catch_unwind();
+        Self { answered, drive: Some(drive.map(|_| ()).boxed()), tasks: tasks.clone() }
+    }
+
+    /// Drives until there is an answer.
+    pub(super) async fn answer(mut self) -> Answer<E> {
+        let answer = poll_fn(|context| {
+            if self.drive.as_mut().is_some_and(|drive| drive.as_mut().poll(context).is_ready()) {
+                self.drive = None;
+            }
+            Pin::new(&mut self.answered).poll(context)
+        });
+        let dropped = || Err(ExecuteError::Unavailable("the command was dropped while it was executed".into()));
+        answer.await.unwrap_or_else(|_| dropped())
+    }
+}
+
+impl<E> Drop for Pending<E> {
+    fn drop(&mut self) {
+        // Without a runtime nothing goes on, and whoever waits learns that the outcome is not known.
+        if let (Some(drive), Ok(runtime)) = (self.drive.take(), Handle::try_current()) {
+            self.tasks.spawn_on(drive, &runtime);
+        }
+    }
+}
+
+/// Executes what waits in a lane until nothing does. One driver per lane.
+pub(super) async fn drive<A: Decide>(lane: Arc<Lane<A>>, shared: Arc<Shared>) {
     let mut driving = Driving { lane: &lane, broke: true };
+    let options = shared.options;
     while let Some(pending) = lane.next(options.unit_commands) {
-        Drive { lane: &lane, store: &store, options, pending, conflicts: 0, current: false }.run().await;
+        Drive { lane: &lane, shared: &shared, options, pending, conflicts: 0, current: false }.run().await;
     }
     driving.broke = false;
 }
@@ -40,7 +100,7 @@ impl<A: Decide> Drop for Driving<'_, A> {
 /// The commands that were taken from a lane together, until each is answered.
 struct Drive<'a, A: Decide> {
     lane: &'a Lane<A>,
-    store: &'a EventStore,
+    shared: &'a Shared,
     options: ExecutorOptions,
     pending: VecDeque<Waiting<A>>,
     /// How often in a row another node was faster.
@@ -52,11 +112,12 @@ struct Drive<'a, A: Decide> {
 impl<A: Decide> Drive<'_, A> {
     async fn run(mut self) {
         while !self.pending.is_empty() {
+            self.send_late_ones_back();
             if let Err(trouble) = self.round().await {
                 let mut state = self.lane.state.lock().await;
                 match trouble {
                     Trouble::Contended => state.ahead = None,
-                    _ => state.forget(),
+                    _ => self.lane.forget(&mut state),
                 }
                 drop(state);
                 while let Some(waiting) = self.pending.pop_front() {
@@ -70,12 +131,17 @@ impl<A: Decide> Drive<'_, A> {
     async fn round(&mut self) -> Result<(), Trouble> {
         let round = {
             let mut state = self.lane.state.lock().await;
+            if self.lane.has_news_for(&state) {
+                // What was decided now would be a conflict.
+                state.catch_up(&self.shared.store, self.lane).await?;
+                self.current = true;
+            }
             // A stream nobody has read is taken to be new. Most are: commands that make something need no read before
             // they write, and for the others the database or the refusal below says that there is more to know.
             let round = Round::decide(&mut state, &self.pending, self.options);
             if round.decided.is_empty() && !self.current {
                 // Nothing will be appended, so the database would not notice a stale state: look first.
-                let moved = state.catch_up(self.store, self.lane).await?;
+                let moved = state.catch_up(&self.shared.store, self.lane).await?;
                 self.current = true;
                 if moved {
                     return Ok(());
@@ -87,7 +153,7 @@ impl<A: Decide> Drive<'_, A> {
             self.settle(round.refused, Vec::new());
             return Ok(());
         }
-        metrics::histogram!("command_unit_commands").record(count(round.decided.len()));
+        self.shared.meters.unit(round.decided.len());
         self.append(round).await
     }
 
@@ -100,9 +166,10 @@ impl<A: Decide> Drive<'_, A> {
             expected_version: base,
             commands: decided,
         };
-        match self.store.append(unit).await {
+        match self.shared.store.append(unit).await {
             Ok(UnitOutcome::Appended(receipts)) => {
                 self.lane.state.lock().await.keep(base, events);
+                self.shared.note(&receipts);
                 self.settle(refused, receipts);
                 self.conflicts = 0;
                 self.current = true;
@@ -130,7 +197,9 @@ impl<A: Decide> Drive<'_, A> {
                 if several || matches!(error, StoreError::Unavailable { .. }) {
                     return Err(error.into());
                 }
-                self.lane.state.lock().await.forget();
+                let mut state = self.lane.state.lock().await;
+                self.lane.forget(&mut state);
+                drop(state);
                 if let Some(waiting) = self.pending.pop_front() {
                     self.answer(waiting, Err(error.into()));
                 }
@@ -139,15 +208,30 @@ impl<A: Decide> Drive<'_, A> {
         }
     }
 
+    /// Sends those back whose callers will not wait much longer. Nothing of what is pending was recorded.
+    fn send_late_ones_back(&mut self) {
+        let now = Instant::now();
+        let is_late =
+            |waiting: &Waiting<A>| !waiting.patient && now.duration_since(waiting.since) > self.options.longest_wait;
+        if self.pending.iter().any(is_late) {
+            let (late, in_time) = std::mem::take(&mut self.pending).into_iter().partition(is_late);
+            self.pending = in_time;
+            self.send_back(late, RETRY_AFTER);
+        }
+    }
+
+    fn send_back(&self, pending: VecDeque<Waiting<A>>, retry_after: Duration) {
+        for waiting in pending {
+            self.answer(waiting, Err(ExecuteError::Overloaded { retry_after }));
+        }
+    }
+
     /// Sends away those who would rather come back, and lets the patient keep their places in the order.
     async fn wait(&mut self, retry_after: Duration) {
         self.lane.state.lock().await.ahead = None;
         let (patient, others) = std::mem::take(&mut self.pending).into_iter().partition(|waiting| waiting.patient);
         self.pending = patient;
-        let others: VecDeque<_> = others;
-        for waiting in others {
-            self.answer(waiting, Err(ExecuteError::Overloaded { retry_after }));
-        }
+        self.send_back(others, retry_after);
         if !self.pending.is_empty() {
             tokio::time::sleep(retry_after).await;
         }
@@ -165,10 +249,10 @@ impl<A: Decide> Drive<'_, A> {
         if actual < base {
             // The database has less than it once had: it was restored, or a failover lost its tail.
             tracing::error!(stream = %self.lane.stream, base, actual, "history is shorter than it was");
-            state.forget();
+            self.lane.forget(&mut state);
         }
         state.ahead = None;
-        state.catch_up(self.store, self.lane).await?;
+        state.catch_up(&self.shared.store, self.lane).await?;
         self.current = true;
         Ok(())
     }
@@ -186,7 +270,7 @@ impl<A: Decide> Drive<'_, A> {
         }
         let mut state = self.lane.state.lock().await;
         state.ahead = None;
-        state.catch_up(self.store, self.lane).await?;
+        state.catch_up(&self.shared.store, self.lane).await?;
         self.current = true;
         Ok(())
     }
@@ -216,9 +300,4 @@ impl<A: Decide> Drive<'_, A> {
         self.lane.leave(waiting.command_id);
         waiting.answer(answer);
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a unit holds a few hundred commands")]
-fn count(commands: usize) -> f64 {
-    commands as f64
 }

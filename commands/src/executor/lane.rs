@@ -1,25 +1,29 @@
 //! Who waits for a stream, and what the stream is like.
 
 use std::{
-    collections::{HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use guildhall_aggregates::{Decide, TenantId};
-use guildhall_event_store::{Claim, EventStore, LoadError, Loaded, Receipt, StreamId};
-use tokio::sync::oneshot;
+use guildhall_event_store::{Claim, EventStore, LoadError, Loaded, Receipt, RecordedEvent, StreamId};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
-use super::{ExecuteError, Expected};
+use super::{ExecuteError, Expected, lanes::AnyLane};
 
 /// How old the look of another stream may be that a command is prepared with.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// When to come back to a lane that is full.
-const FULL_LANE_RETRY: Duration = Duration::from_secs(1);
+/// When to come back to a lane that is full, or too slow.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) type Answer<E> = Result<Receipt, ExecuteError<E>>;
+pub(super) type Answered<E> = oneshot::Receiver<Answer<E>>;
 
 /// A command in a lane.
 pub(super) struct Waiting<A: Decide> {
@@ -31,6 +35,9 @@ pub(super) struct Waiting<A: Decide> {
     pub(super) expected: Option<Expected>,
     /// Waits where there is too much work, instead of being told to come back.
     pub(super) patient: bool,
+    pub(super) since: Instant,
+    /// Its place among all that wait in this process.
+    pub(super) _place: OwnedSemaphorePermit,
     pub(super) answer: oneshot::Sender<Answer<A::Error>>,
 }
 
@@ -41,63 +48,86 @@ impl<A: Decide> Waiting<A> {
     }
 }
 
-/// One stream as this process sees it.
+/// One stream as this process sees it. There may be a hundred thousand of them, nearly all at rest, so what only a
+/// lane in use needs is made when it is used.
 pub(super) struct Lane<A: Decide> {
     pub(super) tenant: TenantId,
     pub(super) stream: StreamId,
-    queue: Mutex<Queue<A>>,
+    /// The commands in the lane; none where nobody drives it.
+    queue: Mutex<Option<Box<Queue<A>>>>,
+    /// The highest version another node was heard to have recorded.
+    heard: AtomicU64,
     /// Locked over reads of history, so that a hundred callers who want the same stream read it once.
     pub(super) state: tokio::sync::Mutex<State<A>>,
 }
 
 struct Queue<A: Decide> {
     waiting: VecDeque<Waiting<A>>,
-    /// The ids of all commands in the lane, waiting or being executed.
-    ids: HashSet<Uuid>,
-    driven: bool,
+    /// The ids of all commands in the lane, waiting or being executed, in the order in which they came.
+    ids: VecDeque<Uuid>,
 }
 
 impl<A: Decide> Lane<A> {
     pub(super) fn new(tenant: TenantId, stream: StreamId) -> Self {
-        let queue = Queue { waiting: VecDeque::new(), ids: HashSet::new(), driven: false };
-        Self { tenant, stream, queue: Mutex::new(queue), state: tokio::sync::Mutex::new(State::default()) }
+        let state = tokio::sync::Mutex::new(State::default());
+        Self { tenant, stream, queue: Mutex::new(None), heard: AtomicU64::new(0), state }
     }
 
     /// Lets a command wait. True where nobody drives the lane, so that the caller has to see to it.
     pub(super) fn enter(&self, waiting: Waiting<A>, most: usize) -> Result<bool, ExecuteError<A::Error>> {
         let mut queue = self.queue();
+        let Some(queue) = &mut *queue else {
+            let ids = VecDeque::from([waiting.command_id]);
+            *queue = Some(Box::new(Queue { waiting: VecDeque::from([waiting]), ids }));
+            return Ok(true);
+        };
         if queue.waiting.len() >= most && !waiting.patient {
-            return Err(ExecuteError::Overloaded { retry_after: FULL_LANE_RETRY });
+            return Err(ExecuteError::Overloaded { retry_after: RETRY_AFTER });
         }
-        if !queue.ids.insert(waiting.command_id) {
+        if queue.ids.contains(&waiting.command_id) {
             return Err(ExecuteError::InProgress);
         }
+        queue.ids.push_back(waiting.command_id);
         queue.waiting.push_back(waiting);
-        Ok(!std::mem::replace(&mut queue.driven, true))
+        Ok(false)
     }
 
     /// What waits, `most` at a time; with nothing left, the lane is no longer driven.
     pub(super) fn next(&self, most: usize) -> Option<VecDeque<Waiting<A>>> {
-        let mut queue = self.queue();
+        let mut place = self.queue();
+        let queue = place.as_mut()?;
         if queue.waiting.is_empty() {
-            queue.driven = false;
+            *place = None;
             return None;
         }
-        let most = most.min(queue.waiting.len());
-        Some(queue.waiting.drain(..most).collect())
+        let later = queue.waiting.split_off(most.min(queue.waiting.len()));
+        Some(std::mem::replace(&mut queue.waiting, later))
     }
 
     /// Takes an answered command's id out, so that it may come again.
     pub(super) fn leave(&self, command_id: Uuid) {
-        self.queue().ids.remove(&command_id);
+        if let Some(queue) = &mut *self.queue() {
+            // Commands are answered nearly in the order in which they came, so this looks at the first.
+            if let Some(at) = queue.ids.iter().position(|id| *id == command_id) {
+                queue.ids.remove(at);
+            }
+        }
     }
 
     /// Empties the lane because its driver broke. All who wait learn that the outcome is not known.
     pub(super) fn abandon(&self) {
-        let mut queue = self.queue();
-        queue.waiting.clear();
-        queue.ids.clear();
-        queue.driven = false;
+        *self.queue() = None;
+    }
+
+    /// Whether another node is known to have recorded what this state has not seen.
+    pub(super) fn has_news_for(&self, state: &State<A>) -> bool {
+        self.heard.load(Ordering::Relaxed) > state.known.version
+    }
+
+    /// Forgets everything; history is read again.
+    pub(super) fn forget(&self, state: &mut State<A>) {
+        self.heard.store(0, Ordering::Relaxed);
+        *state = State::default();
     }
 
     /// Looks at the state of whatever age; reads history only where nobody has seen the stream exist.
@@ -120,15 +150,25 @@ impl<A: Decide> Lane<A> {
         view: impl FnOnce(&Loaded<A>) -> R,
     ) -> Result<R, ExecuteError<A::Error>> {
         let mut state = self.state.lock().await;
-        if !state.is_fresh() {
+        if !state.is_fresh() || self.has_news_for(&state) {
             state.catch_up(store, self).await?;
         }
         Ok(view(&state.known))
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue<A>> {
+    fn queue(&self) -> MutexGuard<'_, Option<Box<Queue<A>>>> {
         // Nothing in here can be left half done, so a panic elsewhere poisons nothing.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<A: Decide> AnyLane for Lane<A> {
+    fn hear(&self, event: &RecordedEvent) {
+        self.heard.fetch_max(event.version, Ordering::Relaxed);
+        // Whoever works on the state just now asks for news before deciding the next time.
+        if let Ok(mut state) = self.state.try_lock() {
+            state.hear(event);
+        }
     }
 }
 
@@ -138,7 +178,7 @@ pub(super) struct State<A> {
     pub(super) known: Loaded<A>,
     /// `known` and what was decided since. Only there once several commands were decided together, and only
     /// while every one of them was recorded; so a failure costs a copy, and success costs none.
-    pub(super) ahead: Option<A>,
+    pub(super) ahead: Option<Box<A>>,
     /// When `known` was last seen to be all there is; none where nobody looked yet.
     seen: Option<Instant>,
 }
@@ -171,20 +211,31 @@ impl<A: Decide> State<A> {
     pub(super) fn keep(&mut self, base: u64, events: Vec<A::Event>) {
         self.seen = Some(Instant::now());
         // A reader may have caught up in the meantime and have it already, perhaps with events of others.
-        if self.known.version != base {
+        if self.known.version == base {
+            self.fold(events);
+        } else {
             self.ahead = None;
-            return;
         }
-        let Loaded { mut state, version } = std::mem::take(&mut self.known);
-        let recorded = events.len() as u64;
-        for event in events {
-            state.apply(event);
-        }
-        self.known = Loaded { state, version: version + recorded };
     }
 
-    /// Forgets everything; history is read again.
-    pub(super) fn forget(&mut self) {
-        *self = Self::default();
+    /// Folds in what another node recorded, if it is the next event. Else it is left to whoever needs the state to
+    /// catch up; so it is if it cannot be read, and then there is somebody to be told.
+    fn hear(&mut self, event: &RecordedEvent) {
+        if event.version == self.known.version + 1
+            && let Ok(next) = event.decode()
+        {
+            self.ahead = None;
+            self.fold([next]);
+        }
+    }
+
+    fn fold(&mut self, events: impl IntoIterator<Item = A::Event>) {
+        // Taken out while it is worked on: should the fold panic, nobody finds it half way.
+        let Loaded { mut state, mut version } = std::mem::take(&mut self.known);
+        for event in events {
+            state.apply(event);
+            version += 1;
+        }
+        self.known = Loaded { state, version };
     }
 }

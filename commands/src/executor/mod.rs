@@ -6,137 +6,104 @@
 //! stale state means a conflict and a catch-up read, never a wrong decision. A refusal counts only where
 //! the state it was decided on is known to have been current.
 //!
-//! * `lane`: who waits for a stream, and its state.
+//! Several nodes may do this over one history: see [`Executor::follow`].
+//!
+//! * `order`: a command on its way, and how it waits.
+//! * `lanes`: the lanes in memory; `lane`: who waits for a stream, and its state.
 //! * `round`: deciding what waits, without touching what is known to be recorded.
 //! * `drive`: appending, and what to do about each outcome.
+//! * `tail`: folding in what other nodes recorded.
+//! * `meters`: what is counted.
 
 mod drive;
 mod error;
 mod lane;
+mod lanes;
+mod meters;
+mod options;
+mod order;
 mod round;
+mod tail;
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use guildhall_aggregates::{Decide, StoredEvent, TenantId};
-use guildhall_event_store::{Claim, EventStore, Loaded, Metadata, Receipt, StreamId};
-use moka::sync::Cache;
-use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
+use guildhall_aggregates::{Decide, TenantId};
+use guildhall_event_store::{EventStore, Loaded, Receipt, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+use drive::{Pending, drive};
 pub use error::ExecuteError;
-use lane::{Answer, Lane, Waiting};
-
-/// The limits of an executor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExecutorOptions {
-    /// How many streams are kept in memory. One that is dropped is folded again when it is wanted.
-    pub cached_streams: u64,
-    /// How many commands may wait for one stream.
-    pub waiting_per_stream: usize,
-    /// How many commands one unit holds at most.
-    pub unit_commands: usize,
-    /// After how many events no further command is taken into a unit.
-    pub unit_events: usize,
-    /// After how many bytes of events no further command is taken into a unit.
-    pub unit_bytes: usize,
-    /// How often a stream is decided anew because another node was faster.
-    pub conflict_attempts: u32,
-}
-
-impl Default for ExecutorOptions {
-    fn default() -> Self {
-        Self {
-            cached_streams: 100_000,
-            waiting_per_stream: 10_000,
-            unit_commands: 256,
-            unit_events: 384,
-            unit_bytes: 512 * 1024,
-            conflict_attempts: 10,
-        }
-    }
-}
-
-/// What a caller expects of the stream before the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// It exists.
-    Exists,
-    /// It is at this version; 0 for one that does not exist.
-    Version(u64),
-}
-
-impl Expected {
-    fn holds(self, version: u64) -> bool {
-        match self {
-            Self::Exists => version > 0,
-            Self::Version(expected) => version == expected,
-        }
-    }
-}
-
-/// A command on its way to a stream.
-#[derive(Debug)]
-pub struct Order<A: Decide> {
-    /// Whose stream.
-    pub tenant: TenantId,
-    /// The thing's id: which stream of the aggregate's category.
-    pub id: Uuid,
-    /// What is asked.
-    pub command: A::Command,
-    /// The command's identity: it takes effect once.
-    pub command_id: Uuid,
-    /// A keyed hash of the request it came with.
-    pub request_hash: [u8; 32],
-    /// Who sent it and why.
-    pub metadata: Metadata,
-    /// What the stream claims for itself alone.
-    pub claims: Vec<Claim>,
-    /// What the stream must be like.
-    pub expected_version: Option<Expected>,
-}
-
-/// How a command waits for its turn.
-#[derive(Debug, Default)]
-pub struct Manner {
-    /// Wait where there is too much work, instead of being told to come back. For those who send no more than
-    /// is answered.
-    pub patient: bool,
-    /// Dropped once the command has its place in its lane: who comes after that is decided after it.
-    pub entered: Option<oneshot::Sender<()>>,
-}
+use lane::{RETRY_AFTER, Waiting};
+use lanes::Lanes;
+use meters::Meters;
+pub use options::ExecutorOptions;
+pub use order::{Expected, Manner, Order};
+use tail::Appended;
 
 /// Executes commands. Cheap to clone; clones share lanes.
 #[derive(Clone)]
 pub struct Executor {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
+/// What callers, drivers and the tail have in common.
+struct Shared {
     store: EventStore,
     options: ExecutorOptions,
-    /// Each lane is a `Lane<A>` of the aggregate its category names.
-    lanes: Cache<LaneKey, Arc<dyn Any + Send + Sync>>,
+    lanes: Lanes,
+    /// A place for each command that waits.
+    places: Arc<Semaphore>,
     drivers: TaskTracker,
+    appended: Appended,
+    meters: Meters,
 }
 
-type LaneKey = (TenantId, &'static str, Uuid);
+impl Shared {
+    /// Notes what was appended here, so that it is not read again.
+    fn note(&self, receipts: &[Receipt]) {
+        let mut positions = receipts.iter().flat_map(|receipt| &receipt.events).map(|event| event.position);
+        if let Some(first) = positions.next() {
+            self.appended.note(first, positions.next_back().unwrap_or(first));
+        }
+    }
+}
 
 impl Executor {
     /// An executor over a store.
     pub fn new(store: EventStore, options: ExecutorOptions) -> Self {
-        let lanes = Cache::new(options.cached_streams);
-        Self { inner: Arc::new(Inner { store, options, lanes, drivers: TaskTracker::new() }) }
+        let shared = Shared {
+            store,
+            options,
+            lanes: Lanes::new(options.cached_streams),
+            places: Arc::new(Semaphore::new(options.waiting)),
+            drivers: TaskTracker::new(),
+            appended: Appended::default(),
+            meters: Meters::default(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The store it appends to.
     pub fn store(&self) -> &EventStore {
-        &self.inner.store
+        &self.shared.store
+    }
+
+    /// Folds what other nodes record into the streams this one has in memory, until told to stop. A node that does
+    /// not follow is as right as one that does; it finds out later, by a conflict.
+    ///
+    /// # Errors
+    /// A position is missing: history was damaged.
+    pub async fn follow(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let Shared { store, lanes, appended, .. } = &*self.shared;
+        tail::follow(store, lanes, appended, stop).await
     }
 
     /// Executes a command: one receipt however often it is sent, and the effect of exactly once. The future
-    /// may be dropped; the command is then executed all the same.
+    /// may be dropped; the command is then executed all the same. It must not be left alone unpolled: others may
+    /// wait behind it.
     ///
     /// # Errors
     /// See [`ExecuteError`].
@@ -149,21 +116,24 @@ impl Executor {
         order: Order<A>,
         manner: Manner,
     ) -> Result<Receipt, ExecuteError<A::Error>> {
-        let started = Instant::now();
-        let command = metrics::SharedString::from(order.metadata.command.clone());
-        let outcome = self.answer(order, manner).await;
-        let word = outcome.as_ref().map_or_else(ExecuteError::word, |_| "recorded");
-        metrics::counter!("commands_total", "command" => command.clone(), "outcome" => word).increment(1);
-        metrics::histogram!("command_seconds", "command" => command).record(started.elapsed().as_secs_f64());
+        let since = Instant::now();
+        let meter = self.shared.meters.of(&order.metadata.command);
+        let outcome = self.answer(order, manner, since).await;
+        meter.count(since.elapsed(), outcome.as_ref().err().map(ExecuteError::word));
         outcome
     }
 
-    async fn answer<A: Decide>(&self, order: Order<A>, manner: Manner) -> Result<Receipt, ExecuteError<A::Error>> {
+    async fn answer<A: Decide>(
+        &self,
+        order: Order<A>,
+        manner: Manner,
+        since: Instant,
+    ) -> Result<Receipt, ExecuteError<A::Error>> {
         let Order { tenant, command_id, request_hash, .. } = order;
-        let refused = match self.enqueue(order, manner)?.await {
-            Ok(Err(refused @ (ExecuteError::Refused(_) | ExecuteError::VersionMismatch { .. }))) => refused,
-            Ok(outcome) => return outcome,
-            Err(_) => return Err(ExecuteError::Unavailable("the command was dropped while it was executed".into())),
+        let place = self.place(manner.patient).await?;
+        let refused = match self.enter(order, manner, since, place)?.answer().await {
+            Err(refused @ (ExecuteError::Refused(_) | ExecuteError::VersionMismatch { .. })) => refused,
+            outcome => return outcome,
         };
         // A command that was recorded and sent again later may well be refused by what happened since. Its
         // answer is the receipt; only refusals pay for asking.
@@ -180,18 +150,30 @@ impl Executor {
         command_id: Uuid,
         request_hash: [u8; 32],
     ) -> Result<Option<Receipt>, ExecuteError<E>> {
-        match self.inner.store.recorded_command(tenant, command_id).await? {
+        match self.shared.store.recorded_command(tenant, command_id).await? {
             Some(recorded) if recorded.request_hash != request_hash => Err(ExecuteError::KeyReused),
             recorded => Ok(recorded.map(|recorded| recorded.receipt)),
         }
     }
 
-    fn enqueue<A: Decide>(
+    async fn place<E>(&self, patient: bool) -> Result<OwnedSemaphorePermit, ExecuteError<E>> {
+        let places = Arc::clone(&self.shared.places);
+        if patient {
+            return places.acquire_owned().await.map_err(|error| ExecuteError::Failed(error.to_string().into()));
+        }
+        places.try_acquire_owned().map_err(|_| ExecuteError::Overloaded { retry_after: RETRY_AFTER })
+    }
+
+    /// Lets a command into its lane.
+    fn enter<A: Decide>(
         &self,
         order: Order<A>,
         manner: Manner,
-    ) -> Result<oneshot::Receiver<Answer<A::Error>>, ExecuteError<A::Error>> {
-        let lane = self.lane::<A>(order.tenant, order.id);
+        since: Instant,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Pending<A::Error>, ExecuteError<A::Error>> {
+        let shared = &self.shared;
+        let lane = shared.lanes.of::<A>(order.tenant, order.id);
         let metadata = serde_json::to_vec(&order.metadata).map_err(|e| ExecuteError::Failed(e.to_string().into()))?;
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
@@ -202,14 +184,23 @@ impl Executor {
             claims: order.claims,
             expected: order.expected_version,
             patient: manner.patient,
+            since,
+            _place: place,
             answer,
         };
-        if lane.enter(waiting, self.inner.options.waiting_per_stream)? {
-            let store = self.inner.store.clone();
-            self.inner.drivers.spawn(drive::drive(lane, store, self.inner.options));
-        }
+        let tasks = &shared.drivers;
+        let is_idle = lane.enter(waiting, shared.options.waiting_per_stream)?;
+        let pending = if !is_idle {
+            Pending::elsewhere(answered, tasks)
+        } else if manner.patient {
+            // Who reads a long answer slowly leaves its commands alone in the meantime.
+            tasks.spawn(drive(lane, Arc::clone(shared)));
+            Pending::elsewhere(answered, tasks)
+        } else {
+            Pending::here(answered, drive(lane, Arc::clone(shared)), tasks)
+        };
         drop(manner.entered);
-        Ok(answered)
+        Ok(pending)
     }
 
     /// Looks at a stream's state of whatever age. For what stays true once it is true, such as that something
@@ -223,7 +214,7 @@ impl Executor {
         id: Uuid,
         view: impl FnOnce(&Loaded<A>) -> R,
     ) -> Result<R, ExecuteError<A::Error>> {
-        self.lane::<A>(tenant, id).glance(&self.inner.store, view).await
+        self.shared.lanes.of::<A>(tenant, id).glance(&self.shared.store, view).await
     }
 
     /// Looks at a stream's state. What this node has recorded is always in it; what other nodes recorded is
@@ -237,7 +228,7 @@ impl Executor {
         id: Uuid,
         view: impl FnOnce(&Loaded<A>) -> R,
     ) -> Result<R, ExecuteError<A::Error>> {
-        self.lane::<A>(tenant, id).read(&self.inner.store, view).await
+        self.shared.lanes.of::<A>(tenant, id).read(&self.shared.store, view).await
     }
 
     /// A copy of a stream's state; see [`Executor::read`] for how recent it is.
@@ -251,17 +242,8 @@ impl Executor {
 
     /// Waits until everything that was begun is answered. Commands that come later are executed, too.
     pub async fn drain(&self) {
-        self.inner.drivers.close();
-        self.inner.drivers.wait().await;
-        self.inner.drivers.reopen();
-    }
-
-    fn lane<A: Decide>(&self, tenant: TenantId, id: Uuid) -> Arc<Lane<A>> {
-        let category = A::Event::CATEGORY;
-        let lane = self
-            .inner
-            .lanes
-            .get_with((tenant, category, id), || Arc::new(Lane::<A>::new(tenant, StreamId::new(category, id))));
-        lane.downcast().expect("a category belongs to one aggregate")
+        self.shared.drivers.close();
+        self.shared.drivers.wait().await;
+        self.shared.drivers.reopen();
     }
 }

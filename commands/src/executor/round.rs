@@ -43,13 +43,13 @@ impl<A: Decide> Round<A> {
         // Taken out while it is worked on: should a decision panic, nobody finds it half way.
         let mut ahead = state.ahead.take();
         if most > 1 && ahead.is_none() {
-            ahead = Some(state.known.state.clone());
+            ahead = Some(Box::new(state.known.state.clone()));
         }
         for command in waiting.iter().take(most) {
             if round.events.len() >= options.unit_events || round.bytes >= options.unit_bytes {
                 break;
             }
-            let decision = round.decide_one(ahead.as_ref().unwrap_or(&state.known.state), command);
+            let decision = round.decide_one(ahead.as_deref().unwrap_or(&state.known.state), command);
             match decision {
                 Ok(events) => {
                     if let Some(ahead) = &mut ahead {
@@ -57,7 +57,7 @@ impl<A: Decide> Round<A> {
                             ahead.apply(event.clone());
                         }
                     }
-                    round.events.extend(events);
+                    round.keep(events);
                     round.refused.push(None);
                 }
                 Err(refused) => round.refused.push(Some(refused)),
@@ -84,6 +84,14 @@ impl<A: Decide> Round<A> {
             claims: waiting.claims.clone(),
         });
         Ok(events)
+    }
+
+    fn keep(&mut self, events: Vec<A::Event>) {
+        if self.events.is_empty() {
+            self.events = events;
+        } else {
+            self.events.extend(events);
+        }
     }
 
     /// How many of the waiting commands it holds.

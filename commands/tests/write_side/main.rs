@@ -2,8 +2,11 @@
 
 mod bulk;
 mod executor;
+mod nodes;
 mod openapi;
+mod pressure;
 mod roster;
 mod single;
+mod stopped;
 mod support;
 mod walls;

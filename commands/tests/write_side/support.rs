@@ -111,6 +111,16 @@ impl WriteSide {
         &self.database
     }
 
+    /// What nodes of this database wrap keys with.
+    pub(crate) fn key(&self) -> &KeyEncryptionKey {
+        &self.kek
+    }
+
+    /// The routes over another executor.
+    pub(crate) fn routes(&self, executor: &Executor) -> Router {
+        routes(executor, &self.keys)
+    }
+
     async fn node_with(&self, options: StoreOptions) -> (EventStore, Executor, Router) {
         let store = open(options, &self.clock).await;
         let executor = Executor::new(store.clone(), ExecutorOptions::default());
