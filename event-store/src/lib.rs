@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+pub mod archive;
 mod batch;
 pub mod clock;
 pub mod cqrs;
@@ -38,11 +39,12 @@ mod head;
 mod integrity;
 mod load;
 mod options;
+pub mod partitions;
 mod read;
 mod read_backwards;
 pub mod record;
-mod snapshot;
 mod reveal;
+mod snapshot;
 mod store;
 pub mod unit;
 mod upcast;

@@ -15,13 +15,13 @@ use crate::support::{event, open_store, receipts, tenant, unit};
 
 /// Counts by steps, which were called `by` in version 1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Counter {
-    total: i64,
+pub(crate) struct Counter {
+    pub(crate) total: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
-enum CounterEvent {
+pub(crate) enum CounterEvent {
     Counted { step: i64 },
 }
 

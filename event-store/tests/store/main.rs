@@ -13,6 +13,7 @@ mod model;
 mod order;
 mod outages;
 mod outcomes;
+mod partitions;
 mod proxy;
 mod snapshots;
 mod support;
