@@ -14,7 +14,7 @@ use tokio_postgres::{Client, types::Type};
 use crate::{
     Checkpoint, IntegrityError,
     log::{Log, natural, signed},
-    tree::beside,
+    tree::Beside,
 };
 
 /// The name and version of the format, as its first line gives it.
@@ -76,8 +76,8 @@ pub async fn write_bundle(
     let size = latest.statement.tree_size;
     let range = range(&client, &log, request, &latest).await?;
     let count = range.end - range.first;
-    let (left, right) = beside(range.first, range.end, size);
-    let (left, right) = (log.subtrees(&left).await?, log.subtrees(&right).await?);
+    let beside = Beside::of(range.first, range.end, size);
+    let (left, right) = (log.subtrees(&beside.left).await?, log.subtrees(&beside.right).await?);
     let consistency = match &request.consistent_with {
         Some(note) => Some(consistency(&log, note, &latest).await?),
         None => None,

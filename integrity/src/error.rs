@@ -42,6 +42,9 @@ pub enum IntegrityError {
         /// What the system said.
         source: io::Error,
     },
+    /// A checkpoint could not be brought to a place outside the database.
+    #[error("{0}")]
+    NotPublished(String),
     /// A record is not text, and so was not written by us.
     #[error("the record at position {0} is not text; run `guildhall audit verify`")]
     NotText(u64),

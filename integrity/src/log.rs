@@ -1,16 +1,16 @@
 //! The log of one association as it stands in the database: full tiles, and events for what is younger.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use guildhall_aggregates::TenantId;
 use tlog_tiles::{Hash, Tile, node_hash, prove_record, prove_tree, sub_tree_index, tree_hash};
-use tokio_postgres::{GenericClient, Row, types::Type};
+use tokio_postgres::{Client, GenericClient, Row, types::Type};
 
 use crate::{
     IntegrityError,
     checkpoint::{Checkpoint, Statement},
     leaf,
-    tree::{Edge, FullTile, HEIGHT, Hashes, TILE, WIDTH},
+    tree::{Edge, FullTile, HEIGHT, Hashes, Node, TILE, WIDTH, bytes},
 };
 
 /// The log of one association, seen through one connection or transaction.
@@ -18,6 +18,9 @@ pub(crate) struct Log<'a, C> {
     client: &'a C,
     tenant: TenantId,
 }
+
+/// A tile as it is stored: the position of the last event under it, its root, its hashes.
+pub(crate) type StoredTile = (u64, Hash, Vec<u8>);
 
 /// A leaf, and the position of its event.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +39,7 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         let rows = self
             .client
             .query_typed(
-                "SELECT t.index + 1, t.last_position FROM generate_series(0, 7) l
+                "SELECT t.index + 1, t.last_position FROM generate_series(0, 6) l
                  CROSS JOIN LATERAL (SELECT index, last_position FROM es.log_tile
                      WHERE tenant_id = $1 AND level = l ORDER BY index DESC LIMIT 1) t
                  ORDER BY l",
@@ -110,7 +113,7 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         let indexes: Vec<i64> = tiles.iter().map(|(tile, _)| signed(tile.index)).collect();
         let last: Vec<i64> = tiles.iter().map(|(_, last)| signed(*last)).collect();
         let roots: Vec<&[u8]> = tiles.iter().map(|(tile, _)| &tile.root.0[..]).collect();
-        let hashes: Vec<Vec<u8>> = tiles.iter().map(|(tile, _)| bytes(&tile.hashes)).collect();
+        let hashes: Vec<Vec<u8>> = tiles.iter().map(|(tile, _)| tile.bytes()).collect();
         self.client
             .execute_typed(
                 "INSERT INTO es.log_tile (tenant_id, level, index, last_position, root, hashes)
@@ -126,6 +129,33 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
             )
             .await?;
         Ok(())
+    }
+
+    /// What is stored in the places of these tiles.
+    pub(crate) async fn stored(
+        &self,
+        tiles: &[(FullTile, u64)],
+    ) -> Result<HashMap<(u8, u64), StoredTile>, IntegrityError> {
+        if tiles.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let levels: Vec<i16> = tiles.iter().map(|(tile, _)| i16::from(tile.level)).collect();
+        let indexes: Vec<i64> = tiles.iter().map(|(tile, _)| signed(tile.index)).collect();
+        let rows = self
+            .client
+            .query_typed(
+                "SELECT t.level, t.index, t.last_position, t.root, t.hashes FROM unnest($2, $3) w (level, index)
+                 CROSS JOIN LATERAL (SELECT * FROM es.log_tile
+                     WHERE tenant_id = $1 AND level = w.level AND index = w.index LIMIT 1) t",
+                &[(&self.tenant.uuid(), Type::UUID), (&levels, Type::INT2_ARRAY), (&indexes, Type::INT8_ARRAY)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let level = u8::try_from(row.try_get::<_, i16>(0)?).unwrap_or(u8::MAX);
+                Ok(((level, natural(row, 1)?), (natural(row, 2)?, hash(row, 3)?, row.try_get(4)?)))
+            })
+            .collect()
     }
 
     /// The latest checkpoint as it is stored; nothing of it is checked.
@@ -190,8 +220,8 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         self.with_hashes(|hashes| prove_tree(larger, smaller, hashes)).await
     }
 
-    /// The roots of subtrees, each given by its first leaf and the one after its last.
-    pub(crate) async fn subtrees(&self, nodes: &[(u64, u64)]) -> Result<Vec<Hash>, IntegrityError> {
+    /// The hashes of nodes.
+    pub(crate) async fn subtrees(&self, nodes: &[Node]) -> Result<Vec<Hash>, IntegrityError> {
         self.with_hashes(|hashes| {
             nodes
                 .iter()
@@ -218,11 +248,11 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         let mut tiles: HashMap<(u8, u64), Vec<u8>> = HashMap::new();
         for index in hashes.missing() {
             let place = Tile::from_index(HEIGHT, index);
-            let key = (place.level(), place.level_index());
-            if !tiles.contains_key(&key) {
-                tiles.insert(key, self.tile(key.0, key.1).await?);
-            }
-            hashes.known.insert(index, place.hash_at_index(&tiles[&key], index)?);
+            let data = match tiles.entry((place.level(), place.level_index())) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => free.insert(self.tile(place.level(), place.level_index()).await?),
+            };
+            hashes.known.insert(index, place.hash_at_index(data, index)?);
         }
         Ok(compute(&hashes)?)
     }
@@ -246,6 +276,21 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         let leaves = self.leaves(first - 1, u64::MAX, TILE).await?;
         Ok(bytes(&leaves.iter().map(|leaf| leaf.hash).collect::<Vec<_>>()))
     }
+}
+
+/// The association after another, in the order of their ids, of all that have a stream. By one question each: their index
+/// has an entry for every stream.
+pub(crate) async fn next_association(
+    client: &Client,
+    after: Option<TenantId>,
+) -> Result<Option<TenantId>, IntegrityError> {
+    let row = client
+        .query_typed_opt(
+            "SELECT tenant_id FROM es.stream WHERE $1 IS NULL OR tenant_id > $1 ORDER BY tenant_id LIMIT 1",
+            &[(&after.map(TenantId::uuid), Type::UUID)],
+        )
+        .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.map(TenantId::new))
 }
 
 /// What [`checkpoint`] reads.
@@ -280,8 +325,4 @@ pub(crate) fn signed(value: u64) -> i64 {
 pub(crate) fn hash(row: &Row, column: usize) -> Result<Hash, IntegrityError> {
     let bytes: &[u8] = row.try_get(column)?;
     Ok(Hash(bytes.try_into().unwrap_or_default()))
-}
-
-fn bytes(hashes: &[Hash]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| hash.0).collect()
 }

@@ -8,7 +8,7 @@
 CREATE TABLE es.log_tile (
     tenant_id     uuid     NOT NULL,
     -- Hashes of level 0 are leaves; those of level n + 1 are the roots of tiles of level n.
-    level         smallint NOT NULL CHECK (level BETWEEN 0 AND 7),
+    level         smallint NOT NULL CHECK (level BETWEEN 0 AND 6),
     index         bigint   NOT NULL CHECK (index >= 0),
     last_position bigint   NOT NULL CHECK (last_position > 0),
     root          bytea    NOT NULL CHECK (octet_length(root) = 32),

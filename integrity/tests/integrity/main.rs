@@ -1,5 +1,6 @@
 //! Integrity against a real Postgres; each test has a database of its own.
 
+mod attacks;
 mod bundles;
 mod sealing;
 mod world;

@@ -1,5 +1,7 @@
 //! What the tests record and how they look at it, in few words.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use guildhall_aggregates::TenantId;
@@ -11,6 +13,9 @@ use guildhall_sandbox::testing::TestDatabase;
 use sha2::Sha256;
 use tokio_postgres::Client;
 use uuid::Uuid;
+
+/// How long a test waits for something that will happen.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The second implementation of the tree.
 pub(crate) type OtherTree = MemoryBackedTree<Sha256, Vec<u8>>;
@@ -110,4 +115,13 @@ pub(crate) fn keys() -> Keys {
 /// The root of a tree as the second implementation has it.
 pub(crate) fn root(tree: &OtherTree) -> [u8; 32] {
     tree.root().as_bytes().as_slice().try_into().unwrap()
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        tokio::task::yield_now().await;
+    }
 }
