@@ -15,7 +15,6 @@ use crate::StoreError;
 ///
 /// # Errors
 /// The database does not answer, or this login may not end the other node's connection.
-#[expect(dead_code, reason = "the writer is about to call it")]
 pub(crate) async fn evict_stalled(pool: &Pool, after: Duration) -> Result<Option<i32>, StoreError> {
     let client = pool.get().await?;
     let row = client

@@ -7,7 +7,9 @@
 //! When the connection is lost after a batch was sent, nobody knows whether it was stored. The same units are sent
 //! again, with the same ids: what was stored is recognised before anything else is asked, and gets its receipt.
 
+mod columns;
 mod group;
+mod known;
 mod queue;
 mod session;
 
@@ -27,7 +29,7 @@ use crate::{
 };
 use group::{Group, events_of};
 use queue::{Limits, Queue, Size, Waiting};
-use session::{AHEAD, Session, Unsettled};
+use session::{Session, Unsettled};
 
 /// Batches under way on the connection.
 const IN_FLIGHT: usize = 2;
@@ -162,7 +164,6 @@ impl Appending {
         }
         let connected = Session::connect(&self.config, self.append_timeout, &self.pool, &self.head, &self.tasks).await;
         let session = connected.map_err(|error| error.to_string())?;
-        let mut room = session.make_room().await.map_err(|error| error.to_string())?;
         let mut flights: FuturesOrdered<_> = unsettled.drain(..).map(|group| session.deliver(group)).collect();
         let mut open = true;
         while open || !flights.is_empty() {
@@ -177,10 +178,8 @@ impl Appending {
                         return Err(reason);
                     }
                     self.pauses = pauses();
-                    if self.head.known() + AHEAD / 2 > room {
-                        // If it does not work now, there is room for millions of events until it must.
-                        room = session.make_room().await.unwrap_or(room);
-                    }
+                    // If it does not work now, there is room for millions of events until it must.
+                    let _ = session.keep_room().await;
                 }
                 units = queue.next(), if open && flights.len() < IN_FLIGHT => match units {
                     Some(units) => flights.push_back(session.deliver(Group::new(units, stamp.next()))),

@@ -1,29 +1,43 @@
 //! The writer's own connection, and one batch on its way through it.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use deadpool_postgres::Pool;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use super::{
-    group::{APPEND, Columns, Group, TYPES, Verdict, events_of, receipts},
+    columns::{APPEND, Columns, TYPES, Verdict},
+    group::{Group, events_of, receipts},
+    known::{KnownStreams, Partition},
     queue::{Answer, Waiting},
 };
 use crate::{
     Receipt, RecordedCommand, StoreError, Unit, UnitOutcome,
     error::{Trouble, said},
+    eviction,
     head::Head,
     read,
 };
 
 /// An answer may be outstanding for this many times what one batch may take, because two are under way.
 const ANSWER_TIMEOUTS: u32 = 3;
+/// When an answer is outstanding for this long, somebody may have stopped while holding the log's lock; who holds it for
+/// so long waiting for its client has.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+const STALLED_FOR: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Partitions are made this many positions ahead, and looked after again when half of them are used.
-pub(super) const AHEAD: u64 = 10_000_000;
+const AHEAD: u64 = 10_000_000;
 
 /// A connection that appends. Its statements are pipelined: what is sent while another batch is being flushed is
 /// executed right behind it, in the order it was sent.
@@ -31,6 +45,9 @@ pub(super) struct Session<'a> {
     client: Client,
     append: Statement,
     answer_timeout: Duration,
+    known: Mutex<KnownStreams>,
+    /// The first position that no partition holds yet.
+    room: AtomicU64,
     pool: &'a Pool,
     head: &'a Head,
     _connection: AbortOnDropHandle<()>,
@@ -68,13 +85,32 @@ impl<'a> Session<'a> {
         client.batch_execute(&settings).await?;
         let append = client.prepare_typed(APPEND, &TYPES).await?;
         let answer_timeout = append_timeout.saturating_mul(ANSWER_TIMEOUTS);
-        Ok(Self { client, append, answer_timeout, pool, head, _connection: connection })
+        let (known, room) = (Mutex::new(KnownStreams::new()), AtomicU64::new(0));
+        let session = Self { client, append, answer_timeout, known, room, pool, head, _connection: connection };
+        session.keep_room().await?;
+        Ok(session)
     }
 
-    /// Makes the next partitions if they are missing, and says which position is the first without one.
-    pub(super) async fn make_room(&self) -> Result<u64, StoreError> {
-        let row = self.client.query_one("SELECT es.ensure_partitions($1)", &[&read::signed(AHEAD)]).await?;
-        read::natural(&row, 0)
+    /// Makes the next partitions in time, and notices when another one is being filled.
+    pub(super) async fn keep_room(&self) -> Result<(), StoreError> {
+        let head = self.head.known();
+        if head + AHEAD / 2 > self.room.load(Ordering::Relaxed) {
+            let row = self.client.query_one("SELECT es.ensure_partitions($1)", &[&read::signed(AHEAD)]).await?;
+            self.room.store(read::natural(&row, 0)?, Ordering::Relaxed);
+        }
+        if !self.known().is_filling(head + 1) {
+            let statement = "SELECT first, beyond FROM es.partition_around($1)";
+            if let Some(row) = self.client.query_opt(statement, &[&read::signed(head + 1)]).await? {
+                let partition = Partition { first: read::natural(&row, 0)?, beyond: read::natural(&row, 1)? };
+                self.known().fill(partition);
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownStreams> {
+        // Nothing in here can be left half done.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends a batch and answers everybody in it. A batch the server refuses as a whole is halved until the bad unit
@@ -83,8 +119,8 @@ impl<'a> Session<'a> {
         let mut parts = vec![group];
         while let Some(mut part) = parts.pop() {
             let trouble = match self.submit(&part).await {
-                Ok(rows) => {
-                    self.answer(part, &rows).await;
+                Ok(verdicts) => {
+                    self.answer(part, verdicts).await;
                     continue;
                 }
                 Err(trouble) => trouble,
@@ -108,44 +144,73 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn submit(&self, group: &Group) -> Result<Vec<Row>, Refusal> {
+    async fn submit(&self, group: &Group) -> Result<Vec<Verdict>, Refusal> {
         let started = Instant::now();
         let hint = self.head.known();
-        let columns = Columns::of(group, hint);
+        let leaf_hashes = group.leaf_hashes();
+        let knowledge = self.known().of(group);
+        let columns = Columns::of(group, &leaf_hashes, hint, knowledge);
         let params = columns.params();
-        let answer = tokio::time::timeout(self.answer_timeout, self.client.query(&self.append, &params)).await;
-        let rows = match answer {
+        let answer = pin!(tokio::time::timeout(self.answer_timeout, self.client.query(&self.append, &params)));
+        let rows = match self.while_nobody_stalls(answer).await {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) if Trouble::of(&error) == Trouble::Unit => return Err(Refusal::Unit(error.into())),
             Ok(Err(error)) => return Err(Refusal::Connection(said(&error))),
             Err(_) => return Err(Refusal::Connection("no answer in time".to_owned())),
         };
-        metrics::histogram!("append_batch_events").record(number(group.events()));
+        // What cannot be read is asked again.
+        let verdicts = columns.verdicts(&rows).map_err(|error| Refusal::Connection(error.to_string()))?;
+        metrics::histogram!("append_batch_events").record(number(leaf_hashes.len()));
         metrics::histogram!("append_batch_units").record(number(group.units.len()));
         metrics::histogram!("append_commit_seconds").record(started.elapsed().as_secs_f64());
-        Ok(rows)
+        Ok(verdicts)
+    }
+
+    /// Waits for an answer; where there is none for long, ends the connection of whoever stopped while appending.
+    async fn while_nobody_stalls<T>(&self, mut answer: Pin<&mut impl Future<Output = T>>) -> T {
+        loop {
+            if let Ok(answer) = tokio::time::timeout(STALLED_AFTER, &mut answer).await {
+                return answer;
+            }
+            if let Err(error) = eviction::evict_stalled(self.pool, STALLED_FOR).await {
+                tracing::debug!(%error, "whether another node stalls the log is not known");
+            }
+        }
+    }
+
+    /// Remembers what the database said of a unit's stream.
+    fn learn(&self, unit: &Unit, verdict: &Verdict) {
+        let mut known = self.known();
+        match *verdict {
+            Verdict::Appended { base, key } => {
+                let events = events_of(unit) as u64;
+                known.learn(unit, key, unit.expected_version + events, base + events);
+            }
+            Verdict::Conflict { actual, key: Some(key), seen_at } => known.learn(unit, key, actual, seen_at),
+            _ => known.forget(unit),
+        }
     }
 
     /// Tells everybody what became of their unit, and local readers how far history reaches now.
-    async fn answer(&self, group: Group, rows: &[Row]) {
+    async fn answer(&self, group: Group, verdicts: Vec<Verdict>) {
         let mut duplicates = Vec::new();
         let mut reached = 0;
-        for (waiting, row) in group.units.into_iter().zip(rows) {
-            let outcome = match Verdict::read(row) {
-                Ok(Verdict::Appended { base }) => {
+        for (waiting, verdict) in group.units.into_iter().zip(verdicts) {
+            self.learn(&waiting.unit, &verdict);
+            let outcome = match verdict {
+                Verdict::Appended { base, .. } => {
                     let receipts = receipts(&waiting.unit, base);
                     reached = receipts.last().map_or(reached, |last| last.position);
-                    Ok(UnitOutcome::Appended(receipts))
+                    UnitOutcome::Appended(receipts)
                 }
-                Ok(Verdict::Conflict { actual }) => Ok(UnitOutcome::Conflict { actual }),
-                Ok(Verdict::ClaimTaken { command_id, kind }) => Ok(UnitOutcome::ClaimTaken { command_id, kind }),
-                Ok(Verdict::Duplicate) => {
+                Verdict::Conflict { actual, .. } => UnitOutcome::Conflict { actual },
+                Verdict::ClaimTaken { command_id, kind } => UnitOutcome::ClaimTaken { command_id, kind },
+                Verdict::Duplicate => {
                     duplicates.push(waiting);
                     continue;
                 }
-                Err(error) => Err(error),
             };
-            settle(waiting, outcome);
+            settle(waiting, Ok(outcome));
         }
         self.head.advance(reached);
         for waiting in duplicates {
