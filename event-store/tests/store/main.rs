@@ -7,6 +7,7 @@ mod eviction;
 mod failover;
 mod faults;
 mod guard;
+mod known;
 mod loading;
 mod mishaps;
 mod model;
