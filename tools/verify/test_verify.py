@@ -101,6 +101,7 @@ class Bundles(Case):
 
     def test_a_whole_history_holds_and_so_does_every_run_of_it(self):
         self.assertIn("no checkpoint from earlier", self.holds(bundle(self.records)))
+        self.assertIn("those from 2027-01-15T08:10:00", self.holds(dated(self.records, 10, 12)))
         for first in range(1, 22, 3):
             for end in range(first, 22, 4):
                 self.holds(dated(self.records, first, end))
@@ -142,7 +143,7 @@ class Bundles(Case):
     def test_a_forged_signature_is_found_and_others_are_passed_over(self):
         note = checkpoint(self.records, (STRANGER, CLERK))
         lines = bundle(self.records)
-        lines[1] = {"checkpoint": note}
+        lines[1] = {"checkpoint": f"{note}\u2014 witness.example/w1 {encoded(bytes(76))}\n"}
         self.holds(lines)
         body, signature = checkpoint(self.records).split("\n\n")
         lines[1] = {"checkpoint": body.replace("position", "Position") + "\n\n" + signature}
@@ -190,6 +191,9 @@ class Bundles(Case):
             (text_of(lines[:-1]), "not complete"),
             (text_of(lines[:5])[:-9], "cut off"),
             (good + b"{}\n", "after the last record"),
+            (text_of([lines[0], {}, *lines[1:]]), "should have"),
+            (text_of([*lines[:2], {}, *lines[2:]]), "should have"),
+            (text_of([*lines[:4], {}, *lines[4:]]), "should have"),
             (good + b"\n", "not JSON"),
             (good + b"null\n", "no object"),
             (good.replace(b'"index": 5', b'"index": 5, "index": 5'), "twice"),

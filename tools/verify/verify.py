@@ -219,10 +219,10 @@ class Key:
 
     def has_signed(self, body, name, signature):
         """Whether a signature is of this key; one that is and does not hold is a finding."""
-        if name != self.name or signature[:4] != self.hash:
+        if name != self.name or binary(signature, 68)[:4] != self.hash:
             return False
         try:
-            self.public.verify(signature[4:], body.encode())
+            self.public.verify(binary(signature, 68)[4:], body.encode())
         except InvalidSignature:
             raise NotAsSigned(f"the signature of {self} under a checkpoint does not hold") from None
         return True
@@ -243,7 +243,7 @@ class Checkpoint:
         self.tenant, self.size, self.root = identifier(tenant), int(size), binary(root)
         signatures = [line.split(" ")[1:] for line in match[2][:-1].split("\n")]
         self.signers = [str(key) for key in keys for name, signature in signatures
-                        if key.has_signed(match[1], name, binary(signature, 68))]
+                        if key.has_signed(match[1], name, signature)]
         require(self.signers, f"the checkpoint over {size} records is signed by no key you trust")
 
     def __str__(self):
@@ -288,6 +288,7 @@ def open_header(value):
     """The first line, found to agree with itself."""
     expect(value.get("format") == "guildhall-bundle/v1", "this is no guildhall-bundle/v1")
     header = fields(value, HEADER)
+    header["asked"] = " ".join(f"{name} {value[name]}" for name in ("from", "to") if value[name])
     edges, first, end = header["edges"], header["first_index"], header["first_index"] + header["count"]
     expect(end <= header["tree_size"], "the bundle goes past the end of what was signed")
     expect(header["count"] >= sum(edges.values()), "the bundle has fewer records than edges")
@@ -350,54 +351,56 @@ class Checks:
                            "--consistent-with it")
 
 
+def entry(value, name, shape):
+    """What a line says that must be one of this name."""
+    expect(value is not None, f"the file ends where its {name} should be; it is not complete")
+    return fields(value, {name: shape})[name]
+
+
 def check_bundle(file, keys, kept):
     entries = lines(file)
-
-    def entry(name, shape, value=None):
-        value = value or next(entries, None)
-        expect(value, f"the file ends where its {name} should be; it is not complete")
-        return fields(value, {name: shape})[name]
-
     header = open_header(next(entries, {}))
     checks, size, slug = Checks(header), header["tree_size"], header["association"]["slug"]
     require(checks.tenant == tenant_of(slug), f"{checks.tenant} is not the association {slug.decode()!r}")
-    signed = Checkpoint(entry("checkpoint", text).decode(), keys)
+    signed = Checkpoint(entry(next(entries, None), "checkpoint", text).decode(), keys)
     require(signed.size == size, f"the checkpoint is over {signed.size} records, not {size}")
     for checkpoint in (signed, *kept):
         checks.watch_for(checkpoint)
 
     value, proven = next(entries, None), None
-    if value and "consistency" in value:
-        consistency, value = entry("consistency", {"old_checkpoint": text, "proof": hashes}, value), None
+    if value is not None and "consistency" in value:
+        consistency = entry(value, "consistency", {"old_checkpoint": text, "proof": hashes})
         old = Checkpoint(consistency["old_checkpoint"].decode(), keys)
         checks.watch_for(old)
         roots = roots_by_consistency(old.size, size, consistency["proof"], old.root) if old.size <= size else None
         require(roots == (old.root, signed.root), f"the {old.size} records signed before are not the first of {size}")
-        proven = old.size
-    proof = entry("range_proof", {"left": hashes, "right": hashes}, value)
+        value, proven = next(entries, None), old.size
+    proof = entry(value, "range_proof", {"left": hashes, "right": hashes})
     left, right = subtrees(0, checks.first, 0, size), subtrees(checks.end, size, 0, size)
-    counts = len(proof["left"]), len(proof["right"])
-    require(counts == (len(left), len(right)), "a proof has a wrong number of hashes")
+    wanted = len(left), len(right)
+    require((len(proof["left"]), len(proof["right"])) == wanted, "a proof has a wrong number of hashes")
 
     for subtree in zip(left, proof["left"]):
         checks.grow(*subtree)
     while checks.next < checks.end:
         value = next(entries, None)
-        require(not value or "end" not in value, f"the record of index {checks.next} is missing")
-        checks.take(entry("record", RECORD, value))
+        require(value is None or "end" not in value, f"the record of index {checks.next} is missing")
+        checks.take(entry(value, "record", RECORD))
     for subtree in zip(right, proof["right"]):
         checks.grow(*subtree)
-    end = entry("end", {"count": NATURAL})
+    end = entry(next(entries, None), "end", {"count": NATURAL})
     expect(end["count"] == header["count"] and next(entries, None) is None, "there is something after the last record")
     checks.finish(proven)
 
-    neighbours = sum(header["edges"].values())
-    return (f"{header['count']} of {size} records of {slug.decode()} ({checks.tenant}), from index {checks.first} on: "
-            "all there, in order, unaltered and as signed.",
-            *[f"{neighbours} of them are outside the dates and show where these begin and end."] * bool(neighbours),
-            str(signed),
-            f"History goes on from each of the {len(kept)} checkpoints you kept." if kept else
-            "You gave no checkpoint from earlier. Had all of history been replaced and signed anew, it would not show.")
+    yield (f"{header['count']} of {size} records of {slug.decode()} ({checks.tenant}), from index {checks.first} on: all "
+           "there, in order, unaltered and as signed.")
+    if header["asked"]:
+        yield f"They are those {header['asked']}, and {sum(header['edges'].values())} beside them to show the edges."
+    yield str(signed)
+    if kept:
+        yield f"History goes on from each of the {len(kept)} checkpoints you kept."
+    else:
+        yield "You gave no checkpoint from earlier. Had all of history been replaced and signed anew, it would not show."
 
 
 # ---- The proof that one record is part of what was signed.
@@ -415,7 +418,8 @@ def check_proof(file, keys):
     require(record["index"] < signed.size, "the record is younger than the checkpoint")
     root = root_by_inclusion(record_leaf(signed.tenant, record), record["index"], signed.size, proof["proof"])
     require(root == signed.root, "the record is not what was signed")
-    return f"Event {record['event_id']} is at position {record['position']}, unaltered and as signed.", str(signed)
+    yield f"Event {record['event_id']} is at position {record['position']}, unaltered and as signed."
+    yield str(signed)
 
 
 def keys_of(arguments):
@@ -457,9 +461,9 @@ def main(arguments=None):
         keys = list(keys_of(options.key))
         with open(options.file, "rb") as file:
             if options.command == "bundle":
-                sentences = check_bundle(file, keys, list(checkpoints_of(options.checkpoint, keys)))
+                sentences = list(check_bundle(file, keys, list(checkpoints_of(options.checkpoint, keys))))
             else:
-                sentences = check_proof(file, keys)
+                sentences = list(check_proof(file, keys))
     except NotAsSigned as finding:
         print(f"NOT AS SIGNED: {finding}.")
         return 1
