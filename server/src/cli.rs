@@ -54,6 +54,12 @@ pub enum Command {
     },
     /// Build a read model again from history and compare it with the live one, row for row.
     Rebuild(Rebuild),
+    /// Look after the partitions of history: list them, take them to cold storage, bring them back.
+    Store {
+        /// What to do.
+        #[command(subcommand)]
+        action: StoreAction,
+    },
     /// Give analysts a read-only login to their own association's data.
     Analyst {
         /// What to do.
@@ -178,6 +184,33 @@ pub enum ReadModel {
     ErpJournal,
     /// All of them, one after another.
     All,
+}
+
+/// What can be done with partitions. All of it needs the login that owns history.
+#[derive(Debug, Subcommand)]
+pub enum StoreAction {
+    /// List the partitions: their positions, sizes, and whether they are ahead, hot, sealed or archived.
+    Partitions {
+        /// Make this many partitions ahead first, where they are missing.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+        ahead: Option<u32>,
+        /// Vacuum, freeze and analyse the sealed ones that need it first.
+        #[arg(long)]
+        vacuum: bool,
+    },
+    /// Move a sealed partition into a folder of checksummed files. The last event of each stream stays.
+    Archive {
+        /// The partition, as `store partitions` lists it.
+        partition: String,
+        /// The folder in which the archive's own folder is made.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Check an archive, every event of it, and bring it back.
+    Attach {
+        /// The archive's folder: FOLDER/PARTITION.
+        folder: PathBuf,
+    },
 }
 
 /// What can be done about analysts' logins.

@@ -9,6 +9,7 @@ mod openapi;
 mod output;
 mod rebuild;
 mod serve;
+mod store;
 mod token;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Audit { check: AuditCheck::Verify } => audit::verify(&load()?, &output).await,
         Command::Rebuild(arguments) => rebuild::run(&load()?, &arguments, &output).await,
+        Command::Store { action } => store::run(&load()?, &action, &output).await,
         Command::Analyst { change } => analyst::run(&load()?, change, &output).await,
         Command::Token(arguments) => token::run(&load()?, &arguments, &output),
         Command::Config { action: ConfigAction::Check } => config::check(&load()?, &output),
