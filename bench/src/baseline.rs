@@ -22,7 +22,7 @@ use std::{
 
 use crate::{
     load::{self, Outcome},
-    node::NOTE,
+    node::text,
 };
 
 /// The tables `postgres-es` documents.
@@ -47,7 +47,7 @@ pub struct Notebook {
 
 /// Note something.
 #[derive(Debug)]
-pub struct AddNote(pub String);
+pub struct AddNote(String);
 
 /// Something was noted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ impl Baseline {
 
     /// Makes notebooks `<prefix>-0` … with so many notes each, as the library itself would have stored them.
     pub async fn fill(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<()> {
-        let payload = serde_json::to_string(&NotebookEvent::NoteAdded { text: NOTE.to_owned() })?;
+        let payload = serde_json::to_string(&NotebookEvent::NoteAdded { text: text(0) })?;
         sqlx::query(
             "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
              SELECT $1, $2 || '-' || id, sequence, 'NoteAdded', '1', $3::json, '{}'
@@ -206,8 +206,9 @@ async fn work(pool: PgPool, next: Arc<AtomicU64>, notebooks: u64, until: Instant
         if began >= until {
             return times;
         }
-        let id = format!("notebook-{}", next.fetch_add(1, Ordering::Relaxed) % notebooks);
-        while cqrs.execute(&id, AddNote(NOTE.to_owned())).await.is_err() {
+        let nth = next.fetch_add(1, Ordering::Relaxed);
+        let id = format!("notebook-{}", nth % notebooks);
+        while cqrs.execute(&id, AddNote(text(nth))).await.is_err() {
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
         load::note(&mut times, began.elapsed());

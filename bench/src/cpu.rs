@@ -15,11 +15,11 @@ pub struct Cpu {
     pub generator: f64,
 }
 
-/// Which process decides and appends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which processes decide and append.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Server {
-    /// One of its own.
-    Process(u32),
+    /// Some of their own.
+    Processes(Vec<u32>),
     /// This one.
     Ourselves,
 }
@@ -33,12 +33,13 @@ pub struct Meter {
 
 impl Meter {
     pub fn start(server: Server, postgres: u32) -> anyhow::Result<Self> {
-        Ok(Self { server, postgres, before: spent(server, postgres)? })
+        let before = spent(&server, postgres)?;
+        Ok(Self { server, postgres, before })
     }
 
     /// What was used since, for each 1,000 of so many commands.
     pub fn stop(self, commands: u64) -> anyhow::Result<Cpu> {
-        let after = spent(self.server, self.postgres)?;
+        let after = spent(&self.server, self.postgres)?;
         let each = |after: f64, before: f64| (after - before) * 1000.0 / commands as f64;
         Ok(Cpu {
             server: each(after.server, self.before.server),
@@ -55,7 +56,7 @@ pub fn peak_memory_mb(process: u32) -> anyhow::Result<f64> {
     Ok(kilobytes as f64 / 1024.0)
 }
 
-fn spent(server: Server, postgres: u32) -> anyhow::Result<Cpu> {
+fn spent(server: &Server, postgres: u32) -> anyhow::Result<Cpu> {
     let postgres = i32::try_from(postgres)?;
     let main = Process::new(postgres)?.stat()?;
     let children = procfs::process::all_processes()?
@@ -67,8 +68,11 @@ fn spent(server: Server, postgres: u32) -> anyhow::Result<Cpu> {
     let this = Process::myself()?.stat()?;
     Ok(match server {
         Server::Ourselves => Cpu { server: own(&this), postgres, generator: 0.0 },
-        Server::Process(process) => {
-            let server = own(&Process::new(i32::try_from(process)?)?.stat()?);
+        Server::Processes(processes) => {
+            let mut server = 0.0;
+            for process in processes {
+                server += own(&Process::new(i32::try_from(*process)?)?.stat()?);
+            }
             Cpu { server, postgres, generator: own(&this) + ended(&this) }
         }
     })

@@ -19,8 +19,6 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream::FuturesOrdered};
-use guildhall_aggregates::TenantId;
-use guildhall_event_store::{RecordedEvent, StreamId};
 use guildhall_web::{Caller, Limits, Problem, Role, TokenKeys, from_json, problem::kind};
 use serde::Deserialize;
 use tokio::{
@@ -57,7 +55,7 @@ impl FromRef<Limit> for TokenKeys {
 }
 
 struct Waiting {
-    tenant: TenantId,
+    tenant: Uuid,
     member: Uuid,
     event_id: Uuid,
     command_id: Uuid,
@@ -66,16 +64,16 @@ struct Waiting {
     answer: oneshot::Sender<i64>,
 }
 
-/// Serves `AddNote` until it is told to stop; `hash` hashes each event as ours does. Takes its settings from the same
-/// environment as `guildhall serve` and says in the same way where it listens.
-pub fn serve(hash: bool) -> anyhow::Result<()> {
+/// Serves `AddNote` until it is told to stop. Takes its settings from the same environment as `guildhall serve` and says
+/// in the same way where it listens.
+pub fn serve() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let setting = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
         let keys = TokenKeys::parse(&setting("GUILDHALL_AUTH__TOKEN_SECRET")?)?;
         let listen: SocketAddr = setting("GUILDHALL_HTTP__LISTEN")?.parse()?;
         let client = machine::connect(&setting("DATABASE_URL")?).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writing = tokio::spawn(write(client, hash, waiting));
+        let writing = tokio::spawn(write(client, waiting));
         let routes = Router::new().route("/v1/commands/AddNote", post(add_note)).with_state(Limit { keys, queue });
         let listener = TcpListener::bind(listen).await?;
         println!("{}", serde_json::json!({ "listening": listener.local_addr()?.to_string() }));
@@ -101,12 +99,12 @@ async fn add_note(State(limit): State<Limit>, caller: Caller, body: Bytes) -> Re
     let (answer, answered) = oneshot::channel();
     let (event_id, command_id) = (Uuid::now_v7(), Uuid::now_v7());
     let waiting = Waiting {
-        tenant: caller.tenant,
+        tenant: caller.tenant.uuid(),
         member: member_id,
         event_id,
         command_id,
         metadata: metadata(&caller.subject, command_id),
-        payload: payload(member_id, &text),
+        payload: payload(&text),
         answer,
     };
     let gone = |_| Problem::new(kind::OVERLOADED, "The writer has stopped.");
@@ -123,16 +121,16 @@ fn metadata(subject: &str, correlation: Uuid) -> Vec<u8> {
         .into_bytes()
 }
 
-/// As long as what ours stores: a sealed text is longer by the subject, a nonce and a tag, and written in base64.
-fn payload(subject: Uuid, text: &str) -> Vec<u8> {
-    format!("{{\"type\":\"NoteAdded\",\"text\":{{\"subject\":\"{subject}\",\"sealed\":\"{text:A<88}\"}}}}").into_bytes()
+/// As long as what ours stores: a sealed text is longer than a clear one.
+fn payload(text: &str) -> Vec<u8> {
+    format!("{{\"type\":\"NoteAdded\",\"text\":\"{text:.<171}\"}}").into_bytes()
 }
 
 /// Appends what waits until nobody can send any more.
-async fn write(client: Client, hash: bool, mut waiting: mpsc::Receiver<Waiting>) -> anyhow::Result<()> {
+async fn write(client: Client, mut waiting: mpsc::Receiver<Waiting>) -> anyhow::Result<()> {
     let insert = client.prepare(INSERT).await?;
     let head = client.query_one("SELECT coalesce(max(position), 0) FROM es.event", &[]).await?.get(0);
-    let mut order = Order { head, streams: HashMap::new(), hash };
+    let mut order = Order { head, streams: HashMap::new() };
     let mut flights = FuturesOrdered::new();
     let mut open = true;
     while open || !flights.is_empty() {
@@ -167,7 +165,6 @@ async fn append(client: &Client, insert: &Statement, columns: Columns) -> anyhow
 struct Order {
     head: i64,
     streams: HashMap<Uuid, i64>,
-    hash: bool,
 }
 
 /// A batch, an array for each column.
@@ -186,7 +183,7 @@ struct Columns {
 
 impl Order {
     fn columns(&mut self, batch: Vec<Waiting>) -> anyhow::Result<Columns> {
-        let tenant = batch.first().context("a batch is never empty")?.tenant.uuid();
+        let tenant = batch.first().context("a batch is never empty")?.tenant;
         let mut columns = Columns {
             base: self.head,
             recorded_at: Utc::now(),
@@ -203,7 +200,7 @@ impl Order {
             self.head += 1;
             let next = i64::try_from(self.streams.len())?;
             columns.streams.push(*self.streams.entry(waiting.member).or_insert(next));
-            columns.leaves.push(if self.hash { leaf_hash(&waiting, columns.recorded_at) } else { vec![0; 32] });
+            columns.leaves.push(vec![0; 32]);
             columns.event_ids.push(waiting.event_id);
             columns.command_ids.push(waiting.command_id);
             columns.metadata.push(waiting.metadata);
@@ -212,23 +209,4 @@ impl Order {
         }
         Ok(columns)
     }
-}
-
-/// The hash over everything an event says, as it is recorded.
-fn leaf_hash(waiting: &Waiting, recorded_at: DateTime<Utc>) -> Vec<u8> {
-    let event = RecordedEvent {
-        position: 0,
-        tenant: waiting.tenant,
-        stream: StreamId::new("member", waiting.member),
-        version: 1,
-        event_id: waiting.event_id,
-        type_name: "NoteAdded".into(),
-        schema_version: 1,
-        payload: Bytes::copy_from_slice(&waiting.payload),
-        metadata: Bytes::copy_from_slice(&waiting.metadata),
-        command_id: waiting.command_id,
-        leaf_hash: [0; 32],
-        recorded_at,
-    };
-    event.computed_leaf_hash().to_vec()
 }

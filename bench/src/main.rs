@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod node;
 mod report;
+mod seal;
 mod work;
 
 use std::path::PathBuf;
@@ -65,17 +66,17 @@ struct Cli {
 enum Part {
     /// Serve the bare pipeline that ours is compared with.
     #[command(hide = true)]
-    Limit {
-        /// Hash each event as ours does.
-        #[arg(long)]
-        hash: bool,
-    },
+    Limit,
+    /// Seal what the node records.
+    #[command(hide = true)]
+    Seal,
 }
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.part {
-        Some(Part::Limit { hash }) => limit::serve(hash),
+        Some(Part::Limit) => limit::serve(),
+        Some(Part::Seal) => seal::seal(),
         None => measure(&cli),
     }
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::load::{Target, bulk};
 
-/// What is noted, on both sides.
+/// What every note begins with.
 pub const NOTE: &str = "Called about the annual meeting.";
 
 /// The association's short name.
@@ -56,49 +56,28 @@ impl Secrets {
     }
 }
 
-/// A program that serves commands. It is killed when it is dropped.
-pub struct Node {
+/// A program that runs until it is stopped. It is killed when it is dropped.
+pub struct Program {
     child: Child,
-    /// Open as long as the node may want to say something.
-    _said: BufReader<ChildStdout>,
-    /// Where its commands go.
-    pub target: Target,
+    /// Open as long as it may want to say something.
+    said: BufReader<ChildStdout>,
 }
 
-impl Node {
-    /// Starts `guildhall` in these roles on a migrated database, and waits until it serves.
-    pub fn guildhall(program: &Path, roles: &str, database_url: &str, secrets: &Secrets) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
-        command.args(["--json", roles]);
-        Self::start(command, database_url, secrets)
-    }
-
-    /// The same with a program that takes the same environment and says in the same way where it serves.
+impl Program {
+    /// Starts it with what it must know of a database.
     pub fn start(mut command: Command, database_url: &str, secrets: &Secrets) -> anyhow::Result<Self> {
         // One thread leaves the other core to Postgres; on a machine with more, say so in the environment.
         if std::env::var_os(THREADS).is_none() {
             command.env(THREADS, "1");
         }
         secrets.tell(&mut command, database_url);
-        command.env("GUILDHALL_HTTP__LISTEN", "127.0.0.1:0");
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {}", command.get_program().display()))?;
-        let mut said = BufReader::new(child.stdout.take().context("the node's output is piped")?);
-        let mut line = String::new();
-        said.read_line(&mut line).context("listening to the node")?;
-        #[derive(Deserialize)]
-        struct Listening {
-            listening: SocketAddr,
-        }
-        let Ok(Listening { listening }) = serde_json::from_str(&line) else {
-            child.kill()?;
-            bail!("{} did not start; its errors stand above. It said: {line:?}", command.get_program().display());
-        };
-        let target = Target { address: listening, token: token(secrets)? };
-        Ok(Self { child, _said: said, target })
+        let said = BufReader::new(child.stdout.take().context("its output is piped")?);
+        Ok(Self { child, said })
     }
 
     pub fn pid(&self) -> u32 {
@@ -109,16 +88,57 @@ impl Node {
     pub fn stop(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.pid())?), Signal::SIGTERM)?;
         let status = self.child.wait()?;
-        anyhow::ensure!(status.success(), "the node ended with {status}");
+        anyhow::ensure!(status.success(), "it ended with {status}");
         Ok(())
     }
 }
 
-impl Drop for Node {
+impl Drop for Program {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A program that serves commands.
+pub struct Node {
+    pub program: Program,
+    /// Where its commands go.
+    pub target: Target,
+}
+
+impl Node {
+    /// Starts `guildhall serve` on a migrated database, and waits until it serves.
+    pub fn guildhall(program: &Path, database_url: &str, secrets: &Secrets) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(["--json", "serve"]);
+        Self::start(command, database_url, secrets)
+    }
+
+    /// The same with a program that takes the same environment and says in the same way where it serves.
+    pub fn start(mut command: Command, database_url: &str, secrets: &Secrets) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Listening {
+            listening: SocketAddr,
+        }
+        command.env("GUILDHALL_HTTP__LISTEN", "127.0.0.1:0");
+        let mut program = Program::start(command, database_url, secrets)?;
+        let mut line = String::new();
+        program.said.read_line(&mut line).context("listening to the node")?;
+        let Ok(Listening { listening }) = serde_json::from_str(&line) else {
+            bail!("the node did not start; its errors stand above. It said: {line:?}");
+        };
+        Ok(Self { program, target: Target { address: listening, token: token(secrets)? } })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// Lets it finish what it has begun, and end.
+    pub fn stop(self) -> anyhow::Result<()> {
+        self.program.stop().context("stopping the node")
     }
 }
 
@@ -177,7 +197,13 @@ pub fn registration(id: Uuid) -> serde_json::Value {
     })
 }
 
-/// The body that notes something about a member: text that is personal data.
-pub fn note(id: Uuid) -> serde_json::Value {
-    serde_json::json!({ "member_id": id, "text": NOTE })
+/// The body that notes something about a member: text that is personal data. The same note sent twice is one note, so
+/// each has a number.
+pub fn note(id: Uuid, number: u64) -> serde_json::Value {
+    serde_json::json!({ "member_id": id, "text": text(number) })
+}
+
+/// What is noted, on both sides.
+pub fn text(number: u64) -> String {
+    format!("{NOTE} {number:010}")
 }

@@ -82,7 +82,7 @@ async fn answer(
     let run = Uuid::now_v7().simple();
     while let Ok((nth, due)) = arrivals.recv().await {
         let member = members[usize::try_from(nth)? % members.len()];
-        let body = Full::new(Bytes::from(node::note(member).to_string()));
+        let body = Full::new(Bytes::from(node::note(member, nth).to_string()));
         let request = post(&target, "/v1/commands/AddNote", "application/json")
             .header("idempotency-key", format!("{run}-{nth}"))
             .body(body.boxed())?;

@@ -4,6 +4,7 @@ use super::{Bench, Ours};
 use crate::{
     cpu::Server,
     load::open,
+    machine::{Machine, connect},
     report::{Run, Side, median},
 };
 
@@ -41,7 +42,7 @@ pub fn half_peak(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     println!("  {:.0} commands a second", peak / 2.0);
     let runs = bench.in_turn(|| {
         let load = || open::send(&ours.node.target, peak / 2.0, bench.size.seconds, &ours.members.ids);
-        let side = bench.measured(&bench.machine, Server::Process(ours.node.pid()), load)?;
+        let side = ours.measured(bench, &bench.machine, load)?;
         Ok(Run { ours: Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side }, baseline: None })
     })?;
     ours.node.stop()?;
@@ -64,19 +65,29 @@ pub fn hot(bench: &Bench) -> anyhow::Result<Vec<Run>> {
 
 /// The whole node beside the bare pipeline.
 pub fn share_of_limit(bench: &Bench) -> anyhow::Result<Vec<Run>> {
-    beside(bench, &Ours::start(bench, bench.size.members)?, &Ours::limit(bench, false)?)
+    beside(bench, &bench.machine, &Ours::start(bench, bench.size.members)?, &Ours::limit(bench)?)
 }
 
-/// The bare pipeline with leaf hashes beside the same without.
+/// A node whose history is sealed while it grows, beside one whose is not. Both hash their events, and the sealer's own
+/// process counts as ours.
 pub fn integrity_cost(bench: &Bench) -> anyhow::Result<Vec<Run>> {
-    beside(bench, &Ours::limit(bench, true)?, &Ours::limit(bench, false)?)
+    let sealed = Ours::start(bench, bench.size.members)?.sealed()?;
+    let runs = beside(bench, &bench.machine, &sealed, &Ours::start(bench, bench.size.members)?)?;
+    let reached = bench.runtime.block_on(async {
+        let client = connect(sealed.database.url()).await?;
+        let reached = "SELECT (SELECT max(position) FROM es.checkpoint), (SELECT max(position) FROM es.event)";
+        anyhow::Ok(client.query_one(reached, &[]).await?)
+    })?;
+    let (signed, head): (Option<i64>, i64) = (reached.get(0), reached.get(1));
+    println!("  signed by then: {} of {head} events", signed.unwrap_or(0));
+    Ok(runs)
 }
 
-/// Two servers under the same load in turn.
-pub fn beside(bench: &Bench, one: &Ours, other: &Ours) -> anyhow::Result<Vec<Run>> {
+/// Two servers under full load in turn.
+pub fn beside(bench: &Bench, machine: &Machine, one: &Ours, other: &Ours) -> anyhow::Result<Vec<Run>> {
     bench.in_turn(|| {
-        let ours = one.send(bench, &bench.machine, FULL_LOAD)?;
-        let baseline = Some(other.send(bench, &bench.machine, FULL_LOAD)?);
+        let ours = one.send(bench, machine, FULL_LOAD)?;
+        let baseline = Some(other.send(bench, machine, FULL_LOAD)?);
         Ok(Run { ours, baseline })
     })
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use guildhall_aggregates::tenant_of_slug;
 use guildhall_sandbox::testing::TestDatabase;
 
-use super::{Bench, Ours};
+use super::{Bench, Ours, append::beside};
 use crate::{
     machine::{Machine, connect},
     node::ASSOCIATION,
@@ -51,11 +51,7 @@ pub fn grown(bench: &Bench, events: i64) -> anyhow::Result<Vec<Run>> {
     let full = Ours::start_on(bench, full, bench.size.members)?;
     let empty = runtime.block_on(TestDatabase::create_on(&machine.url()))?;
     let empty = Ours::start_on(bench, empty, bench.size.members)?;
-    let runs = bench.in_turn(|| {
-        let ours = full.send(bench, &machine, 64)?;
-        let baseline = Some(empty.send(bench, &machine, 64)?);
-        Ok(Run { ours, baseline })
-    })?;
+    let runs = beside(bench, &machine, &full, &empty)?;
     full.node.stop()?;
     empty.node.stop()?;
     Ok(runs)

@@ -21,23 +21,27 @@ use crate::{
 /// Rows of a batch of plain inserts; as many as the store puts into one of its batches at most.
 const BATCH: i64 = 512;
 
-/// Notes about these members in one request.
+/// Notes about these members in one request, one event each.
 pub async fn add_notes(target: &Target, members: impl Iterator<Item = &Uuid>) -> anyhow::Result<u64> {
-    bulk::send(target, &bulk::chunks(members.map(|id| bulk::line("AddNote", &node::note(*id))))).await
+    bulk::send(target, &bulk::chunks(notes(members))).await
 }
 
-/// Members with e-mail addresses, and a note about each.
+fn notes<'a>(members: impl Iterator<Item = &'a Uuid>) -> impl Iterator<Item = String> {
+    (0..).zip(members).map(|(nth, id)| bulk::line("AddNote", &node::note(*id, nth)))
+}
+
+/// Members with e-mail addresses, and then a note about each, as a table follows another.
 pub fn bulk(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let ours = Ours::start(bench, 1)?;
     let plain = bench.runtime.block_on(TestDatabase::create_on(&bench.machine.url()))?;
     let runs = bench.in_turn(|| {
         let members = Members::new(bench.size.lines / 2)?;
-        let lines = members.ids.iter().flat_map(|id| {
+        let registrations = members.ids.iter().map(|id| {
             let mut registration = node::registration(*id);
             registration["contact"] = serde_json::json!({ "email": format!("{}@example.org", id.simple()) });
-            [bulk::line("RegisterMember", &registration), bulk::line("AddNote", &node::note(*id))]
+            bulk::line("RegisterMember", &registration)
         });
-        let chunks = bulk::chunks(lines);
+        let chunks = bulk::chunks(registrations.chain(notes(members.ids.iter())));
         bench.runtime.block_on(async {
             let source = connect(ours.database.url()).await?;
             let before = head(&source).await?;

@@ -16,13 +16,15 @@ use crate::{
 /// The prefix of the baseline's notebooks.
 const NOTEBOOKS: &str = "cold";
 
-/// Streams of so many events each, loaded one after another through a store that was just opened.
+/// Streams of so many events each, loaded one after another through a store that was just opened, without
+/// snapshots on either side.
 pub fn cold(bench: &Bench, events: usize) -> anyhow::Result<Vec<Run>> {
     let events = events.min(bench.size.loaded);
     let streams = (bench.size.loaded / events).clamp(1, 1_000);
-    let Ours { node, members, secrets, database } = Ours::start(bench, streams)?;
+    let Ours { node, members, secrets, database, .. } = Ours::start(bench, streams)?;
     let notes = members.ids.iter().cycle().take(streams * (events - 1));
-    bench.runtime.block_on(super::import::add_notes(&node.target, notes))?;
+    let noted = bench.runtime.block_on(super::import::add_notes(&node.target, notes))?;
+    anyhow::ensure!(noted == (streams * (events - 1)) as u64, "{noted} notes were recorded");
     node.stop()?;
     let vacuum = ["VACUUM ANALYZE es.event".to_owned(), "VACUUM ANALYZE es.stream".to_owned()];
     bench.runtime.block_on(bench.machine.execute(database.url(), &vacuum))?;
@@ -34,7 +36,8 @@ pub fn cold(bench: &Bench, events: usize) -> anyhow::Result<Vec<Run>> {
     let tenant = tenant_of_slug(ASSOCIATION);
     bench.in_turn(|| {
         bench.runtime.block_on(async {
-            let options = StoreOptions::new(database.url(), secrets.key_encryption_key.clone());
+            let mut options = StoreOptions::new(database.url(), secrets.key_encryption_key.clone());
+            options.snapshot_after = None;
             let store = EventStore::open(options, Clock::system()).await?;
             let started = Instant::now();
             for id in &members.ids {

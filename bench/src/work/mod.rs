@@ -16,8 +16,8 @@ use crate::{
     baseline::Baseline,
     cpu::{Meter, Server},
     load::{Outcome, closed},
-    machine::Machine,
-    node::{self, Members, Node, Secrets},
+    machine::{Machine, connect},
+    node::{self, Members, Node, Program, Secrets},
     report::{Run, Side, number},
 };
 
@@ -125,7 +125,7 @@ pub const ALL: [Work; 16] = [
         "integrity_cost",
         "commands/s",
         Target::Ratio(0.95),
-        "the bare pipeline of share_of_limit with leaf hashes; beside without",
+        "spread_64 with a sealer at work; beside without",
         append::integrity_cost,
     ),
     work(
@@ -243,6 +243,7 @@ impl Bench {
 /// Our side: a node that serves, and members on record.
 struct Ours {
     node: Node,
+    sealer: Option<Program>,
     members: Members,
     secrets: Secrets,
     /// Dropped after the node.
@@ -259,29 +260,62 @@ impl Ours {
     /// The same on this database, where no such association is.
     fn start_on(bench: &Bench, database: TestDatabase, members: usize) -> anyhow::Result<Self> {
         let secrets = Secrets::generate();
-        let node = Node::guildhall(&bench.guildhall, "serve", database.url(), &secrets)?;
+        let node = Node::guildhall(&bench.guildhall, database.url(), &secrets)?;
         let members = Members::new(members)?;
         bench.runtime.block_on(async {
             node::found(&node.target).await?;
             members.register(&node.target).await
         })?;
-        Ok(Self { node, members, secrets, database })
+        Ok(Self { node, sealer: None, members, secrets, database })
+    }
+
+    /// Lets a sealer work beside the node.
+    fn sealed(mut self) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("seal");
+        self.sealer = Some(Program::start(command, self.database.url(), &self.secrets)?);
+        Ok(self)
     }
 
     /// The bare pipeline, in the place of a node.
-    fn limit(bench: &Bench, hash: bool) -> anyhow::Result<Self> {
+    fn limit(bench: &Bench) -> anyhow::Result<Self> {
         let database = bench.runtime.block_on(TestDatabase::create_on(&bench.machine.url()))?;
         let secrets = Secrets::generate();
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("limit").args(hash.then_some("--hash"));
+        command.arg("limit");
         let node = Node::start(command, database.url(), &secrets)?;
-        Ok(Self { node, members: Members::new(bench.size.members)?, secrets, database })
+        Ok(Self { node, sealer: None, members: Members::new(bench.size.members)?, secrets, database })
+    }
+
+    fn server(&self) -> Server {
+        let sealer = self.sealer.as_ref().map(Program::pid);
+        Server::Processes(std::iter::once(self.node.pid()).chain(sealer).collect())
     }
 
     /// As many notes as so many connections get answered.
     fn send(&self, bench: &Bench, machine: &Machine, connections: u32) -> anyhow::Result<Side> {
         let (target, members) = (&self.node.target, self.members.file());
-        let load = || closed::send(target, connections, bench.size.seconds, members);
-        bench.measured(machine, Server::Process(self.node.pid()), load)
+        self.measured(bench, machine, || closed::send(target, connections, bench.size.seconds, members))
     }
+
+    /// Measures a load, and looks that there is an event for each command that was answered.
+    fn measured(
+        &self,
+        bench: &Bench,
+        machine: &Machine,
+        load: impl FnOnce() -> anyhow::Result<Outcome>,
+    ) -> anyhow::Result<Side> {
+        let before = bench.runtime.block_on(head(self.database.url()))?;
+        let mut answered = 0;
+        let side = bench.measured(machine, self.server(), || load().inspect(|outcome| answered = outcome.commands))?;
+        let stored = bench.runtime.block_on(head(self.database.url()))?.saturating_sub(before);
+        anyhow::ensure!(stored >= answered, "{answered} commands were answered and {stored} events stored");
+        Ok(side)
+    }
+}
+
+/// How many events are stored.
+async fn head(database_url: &str) -> anyhow::Result<u64> {
+    let row = connect(database_url).await?.query_one("SELECT coalesce(max(position), 0) FROM es.event", &[]).await?;
+    Ok(u64::try_from(row.get::<_, i64>(0))?)
 }

@@ -13,7 +13,7 @@ const NOTES: usize = 10;
 /// The member directory; the time of the whole program counts.
 pub fn directory(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let members = bench.size.members;
-    let Ours { node, members: registered, secrets, database } = Ours::start(bench, members)?;
+    let Ours { node, members: registered, secrets, database, .. } = Ours::start(bench, members)?;
     let notes = registered.ids.iter().cycle().take(members * (NOTES - 1));
     let events = bench.runtime.block_on(super::import::add_notes(&node.target, notes))? + members as u64 + 1;
     node.stop()?;
