@@ -1,6 +1,6 @@
 //! An application on `postgres-es` moves in: row for row, again, grown, and on from there.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path, process::Stdio};
 
 use cqrs_es::{Aggregate, CqrsFramework, DomainEvent, EventStore as _, event_sink::EventSink};
 use guildhall_aggregates::tenant_of_slug;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use tokio_postgres::Client;
 
-use crate::server::Server;
+use crate::server::{Server, binary, eventually};
 
 /// The table as `postgres-es` documents it.
 const EVENTS: &str = "CREATE TABLE events (
@@ -329,4 +329,58 @@ async fn streams_are_ordered_among_each_other_by_a_time_and_never_within() {
     let said = world.complaint(&["import", "postgres-es", world.source.url(), "--association", "bnak"]);
     assert!(said.contains("there is no association bnak"), "{said}");
     assert_eq!(world.history().await.len(), 8, "nothing came of these");
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_goes_on_where_it_was() {
+    let world = World::new().await;
+    let (streams, rows) = (200, 100);
+    for id in 0..streams {
+        world.sql(&fill(&format!("purse {id}"), 1, rows)).await;
+    }
+    let arguments = ["import", "postgres-es", world.source.url(), "--association", "bank", "--json"];
+    let people = world.house.connect().await;
+    let head =
+        async || -> i64 { people.query_one("SELECT max(position) FROM es.event", &[]).await.expect("a head").get(0) };
+    let mut killed = 0;
+    for nth in 1..=3 {
+        let mut child = world.server.command(&arguments).stdout(Stdio::null()).spawn().expect("the binary starts");
+        let (so_far, head) = (head().await, &head);
+        eventually("some events", || async move { (head().await > so_far + 1_000 * nth).then_some(()) }).await;
+        killed += i32::from(child.try_wait().expect("it is asked").is_none());
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a killed child ends");
+    }
+    assert!(killed > 0, "it was never killed in the middle");
+    let (well, rest) = world.import(&[]);
+    // How much the killed ones left is not known: what they had sent may have been recorded after they were gone.
+    let number = |name: &str| rest["report"]["aggregate_types"]["Purse"][name].as_u64().expect("a number");
+    assert!(well && number("unchanged") > 3_000, "{rest}");
+    assert_eq!(number("unchanged") + number("appended"), u64::from(streams * rows));
+    assert_eq!(head().await, i64::from(streams * rows) + 1);
+    assert_eq!(world.server.report(&["audit", "verify"])["holds"], true);
+}
+
+#[tokio::test]
+async fn the_commands_of_the_guide_work() {
+    let world = World::new().await;
+    world.sql(&fill("a", 1, 3)).await;
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/migrating.md");
+    let text = std::fs::read_to_string(page).expect("the guide is there");
+    let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+    let commands = blocks.collect::<String>().replace("http://127.0.0.1:8080", world.server.url());
+    let folder = binary().parent().expect("the binary is in a folder");
+    let here = tempfile::TempDir::new().expect("a folder to work in");
+    let output = tokio::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &commands])
+        .current_dir(here.path())
+        .env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default()))
+        .env("GUILDHALL_CONFIG", world.server.config_file())
+        .env("SOURCE", world.source.url())
+        .env_remove("DATABASE_URL")
+        .output()
+        .await
+        .expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
