@@ -8,14 +8,14 @@ venv := .guildhall/venv
 
 skip_kafka := $(filter 1,$(SKIP_KAFKA))
 
-.PHONY: help demo test torture check bench schemathesis books docs clean-data
+.PHONY: help demo test torture check bench schemathesis books eventstoredb-clients docs clean-data
 .DEFAULT_GOAL := help
 
 help: ## List what can be done.
 	@echo 'usage: make TARGET'
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p; s/^# \( .*\)/  |\1/p' $(MAKEFILE_LIST) \
-	    | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	    | awk -F'|' '{ printf "%-21s %s\n", $$1, $$2 }'
 
 demo: ## Build, start everything on this machine, tell a story through the API, and stay up.
 #   KAFKA=1        carry the events over a real Kafka
@@ -42,7 +42,7 @@ torture: ## Try for minutes instead of seconds to break the promises; writes tar
 	@mkdir -p $(dir $(torture_results))
 	@printf '%s, commit %s, %s cores\n\n| What was tried | What came of it |\n|---|---|\n' \
 	    "$$(date -u +%F)" "$$(git rev-parse --short HEAD)" "$$(nproc)" >$(torture_results)
-	@$(tortured) --package guildhall-event-store --test store -- --test-threads=1 cuts delays mishaps
+	@$(tortured) --package guildhall-event-store --test store -- --test-threads=1 cuts:: delays:: mishaps::
 	@$(tortured) --package guildhall-server --test whole -- torture
 	@cat $(torture_results)
 
@@ -50,6 +50,7 @@ check: ## Check format, lints, documentation and the rules of the house.
 	@scripts/ensure-tools --no-postgres
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path bench/Cargo.toml
+	cargo fmt --check --manifest-path tools/eventstoredb-clients/Cargo.toml
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	cargo test --package guildhall-server --test house_rules
@@ -74,6 +75,14 @@ books: ## Have hledger and beancount check the journals of a demo.
 	@cargo build --workspace --bins
 	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/with-demo $(if $(CIVICRM),--civicrm '$(CIVICRM)') -- \
 		scripts/check-books lakeside $(if $(CIVICRM),$$(cd '$(CIVICRM)' && ls -d */ | tr -d / | tr '[:upper:].' '[:lower:]-'))
+
+eventstoredb-clients: ## Have EventStoreDB's clients for Rust and Python read a demo's history.
+	@scripts/ensure-tools --venv --guides
+	@test -d $(venv)/lib/python*/site-packages/kurrentdbclient || \
+		(python3 -m venv $(venv) && $(venv)/bin/pip install --quiet kurrentdbclient==1.3.5)
+	@cargo build --workspace --bins
+	@cargo build --manifest-path tools/eventstoredb-clients/Cargo.toml
+	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/eventstoredb-clients
 
 docs: ## Write docs/openapi.json anew from the code.
 	@cargo build --workspace --bins
