@@ -72,8 +72,8 @@ pub fn serve() -> anyhow::Result<()> {
         let keys = TokenKeys::parse(&setting("GUILDHALL_AUTH__TOKEN_SECRET")?)?;
         let listen: SocketAddr = setting("GUILDHALL_HTTP__LISTEN")?.parse()?;
         let client = machine::connect(&setting("DATABASE_URL")?).await?;
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let writing = tokio::spawn(write(client, waiting));
+        let (queue, taken) = mpsc::channel(QUEUE);
+        let writing = tokio::spawn(write(client, taken));
         let routes = Router::new().route("/v1/commands/AddNote", post(add_note)).with_state(Limit { keys, queue });
         let listener = TcpListener::bind(listen).await?;
         println!("{}", serde_json::json!({ "listening": listener.local_addr()?.to_string() }));
@@ -107,9 +107,9 @@ async fn add_note(State(limit): State<Limit>, caller: Caller, body: Bytes) -> Re
         payload: payload(&text),
         answer,
     };
-    let gone = |_| Problem::new(kind::OVERLOADED, "The writer has stopped.");
-    limit.queue.send(waiting).await.map_err(|_| gone(()))?;
-    let position = answered.await.map_err(|_| gone(()))?;
+    let gone = || Problem::new(kind::OVERLOADED, "The writer has stopped.");
+    limit.queue.send(waiting).await.map_err(|_| gone())?;
+    let position = answered.await.map_err(|_| gone())?;
     let receipt =
         format!("{{\"command_id\":\"{command_id}\",\"stream\":\"member-{member_id}\",\"position\":{position}}}");
     Ok(([(header::CONTENT_TYPE, "application/json")], receipt).into_response())

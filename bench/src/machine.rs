@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use guildhall_sandbox::postgres::{Postgres, PostgresOptions};
+use guildhall_sandbox::{
+    postgres::{Postgres, PostgresOptions},
+    testing::TestDatabase,
+};
 use tokio_postgres::NoTls;
 
 /// As a small server is set up for writing: room for the tables in memory, and checkpoints minutes apart. What makes a
@@ -64,6 +67,17 @@ impl Machine {
         Ok(())
     }
 
+    /// A database made from another one, which goes when it is dropped.
+    pub async fn copy_of(&self, source: &str) -> anyhow::Result<TestDatabase> {
+        let database = TestDatabase::create_on(&self.url()).await?;
+        let name = name_of(&database)?;
+        // The handle is for the name; what is behind it is replaced.
+        let statements =
+            [format!("DROP DATABASE {name}"), format!("CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")];
+        self.execute(&self.url(), &statements).await?;
+        Ok(database)
+    }
+
     /// Writes out what is in memory, so that no run pays for another's.
     pub async fn checkpoint(&self) -> anyhow::Result<()> {
         self.execute(&self.url(), &["CHECKPOINT".to_owned()]).await
@@ -83,6 +97,11 @@ impl Machine {
         }
         Ok(told.join(", "))
     }
+}
+
+/// What a database is called.
+pub fn name_of(database: &TestDatabase) -> anyhow::Result<&str> {
+    database.url().rsplit('/').next().context("a database's URL ends with its name")
 }
 
 /// A connection that lives as long as its client.

@@ -142,6 +142,16 @@ impl Node {
     }
 }
 
+/// Brings a database up to date with `guildhall migrate`.
+pub fn migrate(program: &Path, database_url: &str, secrets: &Secrets) -> anyhow::Result<()> {
+    let mut command = Command::new(program);
+    command.arg("migrate");
+    secrets.tell(&mut command, database_url);
+    let output = command.output().context("starting guildhall migrate")?;
+    anyhow::ensure!(output.status.success(), "migrating: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// The token the load is sent with; longer than any run.
 fn token(secrets: &Secrets) -> anyhow::Result<String> {
     let request = TokenRequest {
@@ -165,8 +175,10 @@ impl Members {
     pub fn new(count: usize) -> anyhow::Result<Self> {
         let ids: Vec<Uuid> = std::iter::repeat_with(Uuid::new_v4).take(count).collect();
         let mut file = NamedTempFile::new()?;
-        let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
-        file.write_all(lines.as_bytes())?;
+        for id in &ids {
+            writeln!(file, "{id}")?;
+        }
+        file.flush()?;
         Ok(Self { ids, file })
     }
 

@@ -4,13 +4,12 @@
 
 use std::time::Instant;
 
-use anyhow::Context as _;
 use guildhall_aggregates::tenant_of_slug;
 use guildhall_sandbox::testing::TestDatabase;
 
 use super::{Bench, Ours, append::beside};
 use crate::{
-    machine::{Machine, connect},
+    machine::{Machine, connect, name_of},
     node::ASSOCIATION,
     report::Run,
 };
@@ -47,7 +46,8 @@ pub fn grown(bench: &Bench, events: i64) -> anyhow::Result<Vec<Run>> {
     std::fs::create_dir_all(&bench.data)?;
     let machine = Machine::kept(bench.data.join("postgres"))?;
     let runtime = &bench.runtime;
-    let full = runtime.block_on(copy(&machine, events))?;
+    let source = runtime.block_on(template(&machine, events))?;
+    let full = runtime.block_on(machine.copy_of(&source))?;
     let full = Ours::start_on(bench, full, bench.size.members)?;
     let empty = runtime.block_on(TestDatabase::create_on(&machine.url()))?;
     let empty = Ours::start_on(bench, empty, bench.size.members)?;
@@ -57,24 +57,14 @@ pub fn grown(bench: &Bench, events: i64) -> anyhow::Result<Vec<Run>> {
     Ok(runs)
 }
 
-/// A database with so many events, which goes when it is dropped.
-async fn copy(machine: &Machine, events: i64) -> anyhow::Result<TestDatabase> {
-    let source = template(machine, events).await?;
-    let database = TestDatabase::create_on(&machine.url()).await?;
-    let name = name_of(&database)?;
-    // The handle is for the name; what is behind it is replaced.
-    let statements =
-        [format!("DROP DATABASE {name}"), format!("CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")];
-    machine.execute(&machine.url(), &statements).await?;
-    Ok(database)
-}
-
-/// The name of the database that is copied. It is made where it is not there, or was made for another schema.
+/// The name of the database that is copied. It is made where it is not there, or was made for another schema. What an
+/// earlier run left behind goes.
 async fn template(machine: &Machine, events: i64) -> anyhow::Result<String> {
     let prefix = format!("growth_{events}_");
     let name = format!("{prefix}{:016x}", guildhall_migrations::fingerprint());
     let admin = connect(&machine.url()).await?;
-    let found = admin.query("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", &[&prefix]).await?;
+    let found =
+        admin.query("SELECT datname FROM pg_database WHERE datname ^@ $1 OR datname ^@ 'test_'", &[&prefix]).await?;
     let found: Vec<String> = found.iter().map(|row| row.get(0)).collect();
     for old in found.iter().filter(|found| **found != name) {
         admin.batch_execute(&format!("DROP DATABASE {old} WITH (FORCE)")).await?;
@@ -101,8 +91,4 @@ async fn fill(url: &str, events: i64) -> anyhow::Result<()> {
     }
     client.batch_execute("VACUUM ANALYZE; CHECKPOINT").await?;
     Ok(())
-}
-
-fn name_of(database: &TestDatabase) -> anyhow::Result<&str> {
-    database.url().rsplit('/').next().context("a database's URL ends with its name")
 }

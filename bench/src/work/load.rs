@@ -23,8 +23,8 @@ pub fn cold(bench: &Bench, events: usize) -> anyhow::Result<Vec<Run>> {
     let streams = (bench.size.loaded / events).clamp(1, 1_000);
     let Ours { node, members, secrets, database, .. } = Ours::start(bench, streams)?;
     let notes = members.ids.iter().cycle().take(streams * (events - 1));
-    let noted = bench.runtime.block_on(super::import::add_notes(&node.target, notes))?;
-    anyhow::ensure!(noted == (streams * (events - 1)) as u64, "{noted} notes were recorded");
+    let recorded = bench.runtime.block_on(super::import::add_notes(&node.target, notes))?;
+    anyhow::ensure!(recorded == (streams * (events - 1)) as u64, "{recorded} notes were recorded");
     node.stop()?;
     let vacuum = ["VACUUM ANALYZE es.event".to_owned(), "VACUUM ANALYZE es.stream".to_owned()];
     bench.runtime.block_on(bench.machine.execute(database.url(), &vacuum))?;

@@ -253,13 +253,15 @@ struct Ours {
 impl Ours {
     /// A node with so many members of one event each, on a fresh database.
     fn start(bench: &Bench, members: usize) -> anyhow::Result<Self> {
-        let database = bench.runtime.block_on(TestDatabase::create_on(&bench.machine.url()))?;
+        let database = bench.runtime.block_on(bench.machine.copy_of("template0"))?;
         Self::start_on(bench, database, members)
     }
 
     /// The same on this database, where no such association is.
     fn start_on(bench: &Bench, database: TestDatabase, members: usize) -> anyhow::Result<Self> {
         let secrets = Secrets::generate();
+        // The program brings its own schema, so that an older one can be measured as well.
+        node::migrate(&bench.guildhall, database.url(), &secrets)?;
         let node = Node::guildhall(&bench.guildhall, database.url(), &secrets)?;
         let members = Members::new(members)?;
         bench.runtime.block_on(async {
