@@ -29,6 +29,7 @@ pub use checkpoint::{Checkpoint, NoteError, Statement};
 pub use error::IntegrityError;
 pub use finding::{CheckpointProblem, Finding, TileProblem};
 pub use keys::{KEY_NAME, Keys, NotAKey, SigningKey, check_verifier};
+pub use log::associations_after;
 pub use prove::{PROOF_FORMAT, Proof, Which, latest_checkpoint, prove};
 pub use publish::{Folder, Place, carry};
 pub use sealer::Sealer;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use guildhall_aggregates::TenantId;
+use guildhall_event_store::EventStore;
 use tlog_tiles::{Hash, Tile, node_hash, prove_record, prove_tree, sub_tree_index, tree_hash};
 use tokio_postgres::{Client, GenericClient, Row, types::Type};
 
@@ -291,6 +292,18 @@ pub(crate) async fn next_association(
         )
         .await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?.map(TenantId::new))
+}
+
+/// The association after another, of all that have a stream; `None` begins with the first.
+///
+/// # Errors
+/// The database cannot be asked.
+pub async fn associations_after(
+    store: &EventStore,
+    after: Option<TenantId>,
+) -> Result<Option<TenantId>, IntegrityError> {
+    let client = store.pool().get().await?;
+    next_association(&client, after).await
 }
 
 /// What [`checkpoint`] reads.

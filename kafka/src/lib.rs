@@ -8,6 +8,7 @@
 //!
 //! This room knows nothing about HTTP or the read tables, and Kafka is known to no other.
 
+pub mod checkpoints;
 mod consumer;
 pub mod envelope;
 mod options;
@@ -16,6 +17,7 @@ mod patience;
 mod relay;
 pub mod topics;
 
+pub use checkpoints::CheckpointTopic;
 pub use consumer::{Consumer, ConsumerError, ConsumerOptions, GroupProtocol, PartitionBatch, Resume, source};
 pub use options::{KafkaOptions, OptionsError};
 pub use relay::{Relay, RelayError, RelayOptions};

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use guildhall_integrity::Which;
 
 /// Guildhall keeps the records of professional associations: an event-sourced backend on Postgres.
 #[derive(Debug, Parser)]
@@ -46,9 +47,9 @@ pub enum Command {
         #[command(subcommand)]
         system: ImportSystem,
     },
-    /// Check history.
+    /// Check and prove history.
     Audit {
-        /// What to check.
+        /// What to check or prove.
         #[command(subcommand)]
         check: AuditCheck,
     },
@@ -158,8 +159,78 @@ pub struct ImportPostgresEs {
 /// What can be checked of history.
 #[derive(Debug, Subcommand)]
 pub enum AuditCheck {
-    /// Check positions, versions, hashes and the command log of every record.
-    Verify,
+    /// Check every record (positions, versions, hashes, the command log), every checkpoint and what proves them.
+    Verify(AuditVerify),
+    /// Sign what was recorded since the last checkpoint, and publish it.
+    Checkpoint {
+        /// Short name of the association; without it, all.
+        #[arg(long, value_name = "NAME")]
+        association: Option<String>,
+    },
+    /// Prove that one record is in history.
+    Prove(AuditProve),
+    /// Write records into a file that can be checked without this database.
+    Bundle(AuditBundle),
+    /// List the keys that checkpoints are verified with.
+    Keys,
+}
+
+/// What is verified.
+#[derive(Debug, Args)]
+pub struct AuditVerify {
+    /// Short name of the association; without it, all.
+    #[arg(long, value_name = "NAME")]
+    pub association: Option<String>,
+    /// A checkpoint that you kept. It must still be what history says. Can be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Vec<PathBuf>,
+}
+
+/// Which record is proved.
+#[derive(Debug, Args)]
+pub struct AuditProve {
+    /// The record's event id, or its position, which is found sooner.
+    #[arg(value_name = "EVENT", value_parser = parse_record)]
+    pub record: Which,
+    /// Write the proof to this file.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Which records a bundle has.
+#[derive(Debug, Args)]
+pub struct AuditBundle {
+    /// Short name of the association.
+    #[arg(long, value_name = "NAME")]
+    pub association: String,
+    /// From this day (UTC) or time (RFC 3339) on.
+    #[arg(long, value_name = "DATE", value_parser = parse_time)]
+    pub from: Option<DateTime<Utc>>,
+    /// Before this day (UTC) or time (RFC 3339).
+    #[arg(long, value_name = "DATE", value_parser = parse_time)]
+    pub to: Option<DateTime<Utc>>,
+    /// A checkpoint that you kept: prove that history still begins with what it says.
+    #[arg(long, value_name = "FILE")]
+    pub consistent_with: Option<PathBuf>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+fn parse_record(text: &str) -> Result<Which, String> {
+    if let Ok(position) = text.parse() {
+        return Ok(Which::Position(position));
+    }
+    text.parse().map(Which::Event).map_err(|_| "a record is named by its event id (a UUID) or its position".to_owned())
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|_| "give a day such as 2026-03-01, or a time such as 2026-03-01T09:30:00Z".to_owned())
 }
 
 /// Which read model is rebuilt, and what becomes of it.

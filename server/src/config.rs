@@ -10,7 +10,7 @@ use config::{Environment, File, FileFormat};
 use guildhall_event_store::KeyEncryptionKey;
 use serde::{Deserialize, Serialize};
 
-use crate::grpc::EventStoreDb;
+use crate::{grpc::EventStoreDb, sealing::Integrity};
 
 /// What carries events from history to the projectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,8 @@ pub struct Config {
     pub auth: Auth,
     /// See [`EventStoreDb`].
     pub eventstoredb: EventStoreDb,
+    /// See [`Integrity`].
+    pub integrity: Integrity,
     /// See [`Vault`].
     pub vault: Vault,
     /// See [`Kafka`].
@@ -172,6 +174,7 @@ impl Default for Config {
             http: Http::default(),
             auth: Auth::default(),
             eventstoredb: EventStoreDb::default(),
+            integrity: Integrity::default(),
             vault: Vault::default(),
             kafka: Kafka::default(),
             log: Log::default(),
@@ -212,6 +215,8 @@ impl Config {
                     .separator("__")
                     .prefix_separator("_")
                     .try_parsing(true)
+                    .list_separator(",")
+                    .with_list_parse_key("integrity.retired_keys")
                     .source(Some(prefixed)),
             )
             .build()
@@ -273,6 +278,7 @@ impl Config {
             "log.filter must be a tracing filter, such as `info` or `guildhall=debug,info`",
         );
         problems.extend(self.eventstoredb.problems());
+        problems.extend(self.integrity.problems());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
     }
 }

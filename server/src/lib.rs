@@ -10,4 +10,5 @@ pub mod http;
 pub mod node;
 mod projecting;
 pub mod run;
+pub mod sealing;
 pub mod telemetry;

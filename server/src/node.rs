@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Transport},
-    http, projecting,
+    http, projecting, sealing,
 };
 
 /// What a process does.
@@ -29,7 +29,7 @@ pub struct Roles {
     pub relay: bool,
     /// Folds history into the read models.
     pub project: bool,
-    /// Reacts to events and deadlines.
+    /// Reacts to events and deadlines; seals and signs history.
     pub process: bool,
 }
 
@@ -94,6 +94,7 @@ impl Node {
                 processes.run(shutdown).await;
                 Ok(())
             });
+            node.tasks.spawn(sealing::run(config.clone(), node.store.clone(), node.shutdown.clone()));
         }
         Ok(node)
     }
@@ -206,7 +207,8 @@ pub async fn open_store(config: &Config, clock: Clock) -> anyhow::Result<EventSt
     EventStore::open(options, clock).await.context("the event store cannot be opened")
 }
 
-fn kafka_options(config: &Config) -> KafkaOptions {
+/// How this installation reaches Kafka.
+pub(crate) fn kafka_options(config: &Config) -> KafkaOptions {
     KafkaOptions {
         prefix: config.kafka.topic_prefix.clone(),
         partitions: config.kafka.partitions,

@@ -12,14 +12,16 @@ async fn history() -> (World, Vec<String>) {
     let mut kept = Vec::new();
     for (of, events) in [(1, 300), (2, 40), (1, 300), (2, 300)] {
         world.record(tenant(of), events).await;
-        kept.push(sign_now(&world.store, tenant(of), &keys()).await.unwrap().unwrap().note);
+        let signed = sign_now(&world.store, tenant(of), &keys()).await.expect("the log can be signed");
+        kept.push(signed.expect("something is new").note);
     }
     world.record(tenant(1), 10).await;
     (world, kept)
 }
 
 async fn audit(world: &World, kept: Vec<String>) -> AuditReport {
-    verify(&world.store, &keys(), &AuditOptions { tenant: None, kept }, |_, _| ()).await.unwrap()
+    let options = AuditOptions { tenant: None, kept };
+    verify(&world.store, &keys(), &options, |_, _| ()).await.expect("history can be read")
 }
 
 async fn after(attack: &str) -> Finding {

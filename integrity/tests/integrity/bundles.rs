@@ -17,17 +17,18 @@ fn whole() -> BundleRequest {
 
 async fn bundle(world: &World, request: &BundleRequest) -> Vec<Value> {
     let mut written = Vec::new();
-    write_bundle(&world.store, request, &mut written).await.unwrap();
-    let text = String::from_utf8(written).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    write_bundle(&world.store, request, &mut written).await.expect("the bundle can be written");
+    let text = String::from_utf8(written).expect("a bundle is text");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap()
+    value.as_u64().expect("a number")
 }
 
 fn hashes(value: &Value) -> Vec<Hash> {
-    value.as_array().unwrap().iter().map(|text| Hash::parse_hash(text.as_str().unwrap()).unwrap()).collect()
+    let hash = |text: &Value| Hash::parse_hash(text.as_str().expect("a text")).expect("a hash");
+    value.as_array().expect("a list").iter().map(hash).collect()
 }
 
 /// The root by walking down the tree as the format says, with nothing but what is in the bundle.
@@ -42,11 +43,11 @@ fn root(lines: &[Value], stored: &[[u8; 32]]) -> Hash {
     impl<I: Iterator<Item = Hash>, J: Iterator<Item = Hash>, K: Iterator<Item = Hash>> Walk<I, J, K> {
         fn node(&mut self, low: u64, high: u64) -> Hash {
             if high <= self.first {
-                self.left.next().unwrap()
+                self.left.next().expect("a hash on the left")
             } else if low >= self.end {
-                self.right.next().unwrap()
+                self.right.next().expect("a hash on the right")
             } else if high - low == 1 {
-                self.inside.next().unwrap()
+                self.inside.next().expect("a record")
             } else {
                 let mut middle = 1;
                 while middle * 2 < high - low {
@@ -57,7 +58,7 @@ fn root(lines: &[Value], stored: &[[u8; 32]]) -> Hash {
             }
         }
     }
-    let proof = &lines.iter().find_map(|line| line.get("range_proof")).unwrap();
+    let proof = &lines.iter().find_map(|line| line.get("range_proof")).expect("there is a proof");
     let records: Vec<&Value> = lines.iter().filter_map(|line| line.get("record")).collect();
     let inside = records.iter().zip(stored).map(|(record, hash)| leaf(number(&record["position"]), hash));
     let first = number(&lines[0]["first_index"]);
@@ -70,8 +71,8 @@ fn root(lines: &[Value], stored: &[[u8; 32]]) -> Hash {
 }
 
 async fn stored(world: &World, lines: &[Value]) -> Vec<[u8; 32]> {
-    let events = world.store.read_tenant_after(tenant(1), 0, 10_000).await.unwrap();
-    let first = usize::try_from(number(&lines[0]["first_index"])).unwrap();
+    let events = world.store.read_tenant_after(tenant(1), 0, 10_000).await.expect("history can be read");
+    let first = usize::try_from(number(&lines[0]["first_index"])).expect("a small number");
     events[first..].iter().map(guildhall_event_store::RecordedEvent::computed_leaf_hash).collect()
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let database = TestDatabase::create().await;
-        let clock = Clock::standing_at("2026-03-01T12:00:00Z".parse().unwrap());
+        let clock = Clock::standing_at("2026-03-01T12:00:00Z".parse().expect("a time"));
         let store = open(database.url(), clock.clone()).await;
         Self { database, store, clock }
     }
@@ -49,7 +49,7 @@ impl World {
                 expected_version: version as u64,
                 commands: vec![command(version, now)],
             };
-            let outcome = self.store.append(unit).await.unwrap();
+            let outcome = self.store.append(unit).await.expect("the database is there");
             assert!(matches!(outcome, UnitOutcome::Appended(_)), "{outcome:?}");
             version += now;
         }
@@ -60,7 +60,7 @@ impl World {
         let mut tree = OtherTree::new();
         let mut after = 0;
         loop {
-            let page = self.store.read_tenant_after(tenant, after, 1_000).await.unwrap();
+            let page = self.store.read_tenant_after(tenant, after, 1_000).await.expect("history can be read");
             for event in &page {
                 tree.push([&event.position.to_be_bytes()[..], &event.computed_leaf_hash()].concat());
                 after = event.position;
@@ -74,7 +74,8 @@ impl World {
     /// Does what only a superuser can who switches the triggers off.
     pub(crate) async fn attack(&self, sql: &str) {
         let attacker = self.database.connect().await;
-        attacker.batch_execute(&format!("SET session_replication_role = replica; {sql}")).await.unwrap();
+        let attack = format!("SET session_replication_role = replica; {sql}");
+        attacker.batch_execute(&attack).await.expect("a superuser can do anything");
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -84,8 +85,9 @@ impl World {
 
 /// A store of its own on a database, as another process would have it.
 pub(crate) async fn open(url: &str, clock: Clock) -> EventStore {
-    let key = KeyEncryptionKey::parse(SEED).unwrap();
-    EventStore::open(StoreOptions { pool_size: 4, ..StoreOptions::new(url, key) }, clock).await.unwrap()
+    let key = KeyEncryptionKey::parse(SEED).expect("32 bytes");
+    let options = StoreOptions { pool_size: 4, ..StoreOptions::new(url, key) };
+    EventStore::open(options, clock).await.expect("the database was migrated for this test")
 }
 
 fn command(from: usize, events: usize) -> DecidedCommand {
@@ -109,12 +111,12 @@ pub(crate) fn tenant(number: u128) -> TenantId {
 }
 
 pub(crate) fn keys() -> Keys {
-    Keys::new(Some(SigningKey::parse(SEED).unwrap()), None, &[]).unwrap()
+    Keys::new(Some(SigningKey::parse(SEED).expect("32 bytes")), None, &[]).expect("no key is retired")
 }
 
 /// The root of a tree as the second implementation has it.
 pub(crate) fn root(tree: &OtherTree) -> [u8; 32] {
-    tree.root().as_bytes().as_slice().try_into().unwrap()
+    tree.root().as_bytes().as_slice().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// Asks again and again until the answer is yes.

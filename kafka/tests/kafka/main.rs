@@ -1,6 +1,7 @@
 //! The relay and the consumer on a real Kafka, between a real history and whoever is given.
 
 mod carrying;
+mod checkpoints;
 mod faults;
 mod generations;
 mod world;

@@ -14,6 +14,7 @@ pub(crate) fn check(config: &Config, output: &Output) -> anyhow::Result<ExitCode
     let mut shown = config.clone();
     shown.auth.token_secret = HIDDEN.into();
     shown.vault.key_encryption_key = HIDDEN.into();
+    shown.integrity = shown.integrity.shown(HIDDEN);
     shown.database.url = without_password(&shown.database.url);
     output.report(&format!("The configuration holds.\n\n{}", toml::to_string(&shown)?), &shown)?;
     Ok(ExitCode::SUCCESS)
@@ -25,6 +26,7 @@ pub(crate) fn print_new() -> anyhow::Result<ExitCode> {
     fresh.database.url = "postgres://guildhall@localhost/guildhall".into();
     fresh.auth.token_secret = KeyEncryptionKey::generate().encoded();
     fresh.vault.key_encryption_key = KeyEncryptionKey::generate().encoded();
+    fresh.integrity.signing_key = KeyEncryptionKey::generate().encoded();
     Output::new(false).report(
         &format!(
             "# Keep vault.key_encryption_key safe and apart from the database: losing it loses all personal data.\n{}",

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 
 pub(crate) use self::output::Output;
 use crate::{
-    cli::{AuditCheck, Cli, Command, ConfigAction, ImportSystem},
+    cli::{Cli, Command, ConfigAction, ImportSystem},
     config::Config,
     node::Roles,
     telemetry,
@@ -50,7 +50,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import { system: ImportSystem::PostgresEs(arguments) } => {
             import::postgres_es(&load()?, &arguments, &output).await
         }
-        Command::Audit { check: AuditCheck::Verify } => audit::verify(&load()?, &output).await,
+        Command::Audit { check } => audit::run(&load()?, check, &output).await,
         Command::Rebuild(arguments) => rebuild::run(&load()?, &arguments, &output).await,
         Command::Store { action } => store::run(&load()?, &action, &output).await,
         Command::Analyst { change } => analyst::run(&load()?, change, &output).await,

@@ -36,6 +36,7 @@ impl Server {
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.auth.token_secret = KeyEncryptionKey::generate().encoded();
         config.vault.key_encryption_key = KeyEncryptionKey::generate().encoded();
+        config.integrity.signing_key = KeyEncryptionKey::generate().encoded();
         config.log.filter = "warn".into();
         if let Some((brokers, prefix)) = brokers {
             config.transport = guildhall_server::config::Transport::Kafka;

@@ -104,6 +104,7 @@ fn remembered(file: &Path) -> anyhow::Result<Config> {
             let mut fresh = Config::default();
             fresh.auth.token_secret = KeyEncryptionKey::generate().encoded();
             fresh.vault.key_encryption_key = KeyEncryptionKey::generate().encoded();
+            fresh.integrity.signing_key = KeyEncryptionKey::generate().encoded();
             Ok(fresh)
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
