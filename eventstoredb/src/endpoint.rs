@@ -6,10 +6,10 @@ use guildhall_event_store::EventStore;
 use guildhall_web::TokenKeys;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tower::service_fn;
 
-use crate::{calls::Calls, limits::Limits};
+use crate::{calls::Calls, connections, limits::Limits};
 
 /// A client that says nothing for so long is asked whether it is still there, and has as long to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -106,7 +106,7 @@ impl Endpoint {
     pub async fn serve(self, stop: CancellationToken) -> Result<(), EndpointError> {
         let calls = Calls::new(self.store, self.keys, self.limits, stop.clone());
         let service = service_fn(move |request| Arc::clone(&calls).answer(request));
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = connections::incoming(self.listener, self.limits.connections);
         let serving = self.server.serve_with_incoming_shutdown(service, incoming, stop.clone().cancelled_owned());
         let farewell = async {
             stop.cancelled().await;

@@ -101,10 +101,14 @@ impl Following {
     }
 
     async fn go_on(&mut self, cursor: Cursor) -> Result<(), Status> {
-        self.known = tokio::select! {
+        let reached = tokio::select! {
             reached = self.history.wait_past(self.known) => reached?,
             () = self.stop.cancelled() => return Ok(()),
         };
+        if reached <= self.known {
+            return Ok(());
+        }
+        self.known = reached;
         let before = self.outbox.len();
         let (cursor, more) = self.fetch(cursor).await?;
         if more {

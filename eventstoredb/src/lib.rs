@@ -19,6 +19,7 @@
 mod access;
 mod asked;
 mod calls;
+mod connections;
 mod endpoint;
 mod filter;
 mod following;

@@ -20,6 +20,8 @@ pub struct Limits {
     pub reads: usize,
     /// How many queries run at once, so that auditors leave connections to everybody else.
     pub queries: usize,
+    /// How many connections there may be. Further ones wait.
+    pub connections: usize,
     /// How many calls one connection may have open.
     pub calls_per_connection: u32,
     /// How long a call may take until its answer begins.
@@ -31,13 +33,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Pages of 200 events; 32 reads for an association and 256 in all, 4 queries at once; 64 calls on a connection.
+    /// Pages of 200 events; 32 reads for an association and 256 in all, 4 queries at once; 256 connections with 64 calls
+    /// on each.
     fn default() -> Self {
         Self {
             page_events: 200,
             reads_per_association: 32,
             reads: 256,
             queries: 4,
+            connections: 256,
             calls_per_connection: 64,
             call_timeout: Duration::from_secs(30),
             look_again: Duration::from_secs(1),

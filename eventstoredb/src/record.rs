@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use guildhall_event_store::{Batch, RecordedEvent};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use tonic::Status;
 
 use crate::{
@@ -68,7 +68,7 @@ fn content(event: &RecordedEvent, data: Bytes, form: Form) -> Content {
     let id = if form.structured_ids { Uuid::structured(event.event_id) } else { Uuid::text(event.event_id) };
     let metadata = [
         ("type", event.type_name.to_string()),
-        ("content-type", "application/json".to_owned()),
+        ("content-type", content_type(&data).to_owned()),
         ("created", ticks(event.recorded_at).to_string()),
     ];
     let event = Event {
@@ -83,6 +83,14 @@ fn content(event: &RecordedEvent, data: Bytes, form: Form) -> Content {
     };
     let commit_position = Some(event.commit_position);
     Content::Event(ReadEvent { event: Some(event), commit_position })
+}
+
+/// JSON, unless the record was damaged: then clients must not take it for JSON.
+fn content_type(data: &[u8]) -> &'static str {
+    match serde_json::from_slice::<&RawValue>(data) {
+        Ok(_) => "application/json",
+        Err(_) => "application/octet-stream",
+    }
 }
 
 /// The metadata as it is stored, byte for byte, with more fields at its end: what EventStoreDB's tools follow from event
@@ -158,9 +166,14 @@ mod tests {
     #[test]
     fn an_event_has_the_names_and_numbers_clients_expect() {
         let form = Form { structured_ids: true, tells_the_end: false };
-        let Content::Event(read) = content(&event(METADATA), "{}".into(), form) else { panic!("not an event") };
-        let shown = read.event.unwrap();
-        assert_eq!((shown.revision, shown.commit_position, read.commit_position), (2, 70, Some(70)));
+        let shown_with = |data: &'static str| match content(&event(METADATA), data.into(), form) {
+            Content::Event(read) => (read.commit_position, read.event.unwrap()),
+            other => panic!("{other:?}"),
+        };
+        let (position, shown) = shown_with("{}");
+        assert_eq!((shown.revision, shown.commit_position, position), (2, 70, Some(70)));
+        assert_eq!(shown.metadata["content-type"], "application/json");
+        assert_eq!(shown_with("no json").1.metadata["content-type"], "application/octet-stream");
         assert_eq!(shown.metadata["created"], "18000000001234560");
         assert_eq!(shown.stream.unwrap().name, "member-00000000-0000-0000-0000-000000000001");
         assert_eq!(shown.id, Some(Uuid::structured(uuid::Uuid::from_u128(0xE))));

@@ -30,6 +30,22 @@ async fn an_association_opens_so_many_reads_and_no_more() {
     third.unwrap().until_caught_up().await;
 }
 
+#[tokio::test]
+async fn a_connection_too_many_waits_until_another_ends() {
+    let world = World::with(Limits { connections: 1, ..small_pages() }, None).await;
+    let first = world.auditor(NURSES).await;
+    assert_eq!(told(&first.read(of_all(Place::Start(()))).await), [""; 0]);
+    let second = world.auditor(LAWYERS).await;
+    let mut waiting = Box::pin(second.read(of_all(Place::Start(()))));
+    // The first connection is served meanwhile, so there was time enough.
+    for _ in 0..20 {
+        assert!(futures::poll!(&mut waiting).is_pending());
+        first.read(of_all(Place::Start(()))).await;
+    }
+    drop(first);
+    assert_eq!(told(&waiting.await), [""; 0]);
+}
+
 /// Everything runs on this thread, so this thread's recorder counts it.
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_sent_little() {
