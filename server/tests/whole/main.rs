@@ -5,5 +5,6 @@ mod guides;
 mod import;
 mod postgres_es;
 mod promises;
+mod recovery;
 mod server;
 mod torture;
