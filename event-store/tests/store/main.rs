@@ -1,5 +1,6 @@
 //! History against a real Postgres; each test has a database of its own.
 
+mod backwards;
 mod cqrs;
 mod cuts;
 mod delays;
