@@ -12,14 +12,14 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use guildhall_aggregates::Decide;
 use guildhall_event_store::{Receipt, RecordedCommand, StoreError, Unit, UnitOutcome};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::MutexGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
     ExecuteError, ExecutorOptions, Shared,
     error::Trouble,
-    lane::{Answer, Answered, Lane, RETRY_AFTER, Waiting},
+    lane::{Answer, Answered, Lane, RETRY_AFTER, State, Waiting},
     round::Round,
 };
 
@@ -78,7 +78,9 @@ pub(super) async fn drive<A: Decide>(lane: Arc<Lane<A>>, shared: Arc<Shared>) {
     let mut driving = Driving { lane: &lane, broke: true };
     let options = shared.options;
     while let Some(pending) = lane.next(options.unit_commands) {
-        Drive { lane: &lane, shared: &shared, options, pending, conflicts: 0, current: false }.run().await;
+        Drive { lane: &lane, shared: &shared, options, pending, began: Instant::now(), conflicts: 0, current: false }
+            .run()
+            .await;
     }
     driving.broke = false;
 }
@@ -103,13 +105,15 @@ struct Drive<'a, A: Decide> {
     shared: &'a Shared,
     options: ExecutorOptions,
     pending: VecDeque<Waiting<A>>,
+    /// When the round began.
+    began: Instant,
     /// How often in a row another node was faster.
     conflicts: u32,
     /// Whether the state was seen to be current after these commands came.
     current: bool,
 }
 
-impl<A: Decide> Drive<'_, A> {
+impl<'a, A: Decide> Drive<'a, A> {
     async fn run(mut self) {
         while !self.pending.is_empty() {
             self.send_late_ones_back();
@@ -130,12 +134,7 @@ impl<A: Decide> Drive<'_, A> {
     /// Decides and appends once. An error is the answer to all that are still pending.
     async fn round(&mut self) -> Result<(), Trouble> {
         let round = {
-            let mut state = self.lane.state.lock().await;
-            if self.lane.has_news_for(&state) {
-                // What was decided now would be a conflict.
-                state.catch_up(&self.shared.store, self.lane).await?;
-                self.current = true;
-            }
+            let mut state = self.state_to_decide_on().await?;
             // A stream nobody has read is taken to be new. Most are: commands that make something need no read before
             // they write, and for the others the database or the refusal below says that there is more to know.
             let round = Round::decide(&mut state, &self.pending, self.options);
@@ -157,6 +156,28 @@ impl<A: Decide> Drive<'_, A> {
         self.append(round).await
     }
 
+    /// The state, and others before us where it is their turn. What another node is known to have recorded is read now:
+    /// decided without it, a unit would be a conflict.
+    async fn state_to_decide_on(&mut self) -> Result<MutexGuard<'a, State<A>>, Trouble> {
+        let lane = self.lane;
+        let mut state = lane.state.lock().await;
+        let turn = state.turn();
+        if let Some(turn) = turn {
+            drop(state);
+            tokio::time::sleep_until(turn.into()).await;
+            state = lane.state.lock().await;
+        }
+        self.began = Instant::now();
+        if turn.is_some() || lane.has_news_for(&state) {
+            let moved = state.catch_up(&self.shared.store, lane).await?;
+            if moved && turn.is_some() {
+                state.contested();
+            }
+            self.current = true;
+        }
+        Ok(state)
+    }
+
     async fn append(&mut self, round: Round<A>) -> Result<(), Trouble> {
         let several = round.len() > 1;
         let Round { base, decided, refused, events, .. } = round;
@@ -168,7 +189,10 @@ impl<A: Decide> Drive<'_, A> {
         };
         match self.shared.store.append(unit).await {
             Ok(UnitOutcome::Appended(receipts)) => {
-                self.lane.state.lock().await.keep(base, events);
+                let mut state = self.lane.state.lock().await;
+                state.keep(base, events);
+                state.won(self.began.elapsed());
+                drop(state);
                 self.shared.note(&receipts);
                 self.settle(refused, receipts);
                 self.conflicts = 0;
@@ -252,6 +276,9 @@ impl<A: Decide> Drive<'_, A> {
             self.lane.forget(&mut state);
         }
         state.ahead = None;
+        if base > 0 {
+            state.contested();
+        }
         state.catch_up(&self.shared.store, self.lane).await?;
         self.current = true;
         Ok(())

@@ -19,6 +19,11 @@ use super::{ExecuteError, Expected, lanes::AnyLane};
 
 /// How old the look of another stream may be that a command is prepared with.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+/// For how many units a stream is taken for contested after another node was seen to write to it.
+const CONTESTED_FOR: u8 = 16;
+/// How long others go first, in times of a round: they have lost one, read what was recorded, and need another.
+const GIVES_WAY_FOR: u32 = 2;
+const GIVES_WAY_AT_MOST: Duration = Duration::from_millis(100);
 /// When to come back to a lane that is full, or too slow.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -181,11 +186,15 @@ pub(super) struct State<A> {
     pub(super) ahead: Option<Box<A>>,
     /// When `known` was last seen to be all there is; none where nobody looked yet.
     seen: Option<Instant>,
+    /// How many more units are taken for contested: another node was writing not long ago.
+    contested: u8,
+    /// When it is our turn, where others go first.
+    turn: Option<Instant>,
 }
 
 impl<A: Decide> Default for State<A> {
     fn default() -> Self {
-        Self { known: Loaded::default(), ahead: None, seen: None }
+        Self { known: Loaded::default(), ahead: None, seen: None, contested: 0, turn: None }
     }
 }
 
@@ -205,6 +214,25 @@ impl<A: Decide> State<A> {
             self.ahead = None;
         }
         Ok(moved)
+    }
+
+    /// Notes that another node writes to the stream, too.
+    pub(super) fn contested(&mut self) {
+        self.contested = CONTESTED_FOR;
+    }
+
+    /// Notes that a unit was recorded in a round that took so long. On a contested stream others go first for a moment:
+    /// else the node that has just won would win again, because the others have yet to read what it did.
+    pub(super) fn won(&mut self, took: Duration) {
+        if self.contested > 0 {
+            self.contested -= 1;
+            self.turn = Some(Instant::now() + GIVES_WAY_AT_MOST.min(GIVES_WAY_FOR * took));
+        }
+    }
+
+    /// When it is our turn, if others go first. Then there may be something to catch up with.
+    pub(super) fn turn(&mut self) -> Option<Instant> {
+        self.turn.take()
     }
 
     /// Folds in what was just recorded on top of version `base`.
@@ -237,5 +265,17 @@ impl<A: Decide> State<A> {
             version += 1;
         }
         self.known = Loaded { state, version };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guildhall_aggregates::member::Member;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_at_rest_is_small() {
+        assert!(size_of::<Lane<Member>>() <= 200, "it has {} bytes", size_of::<Lane<Member>>());
     }
 }

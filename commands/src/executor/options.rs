@@ -34,7 +34,7 @@ impl Default for ExecutorOptions {
             unit_commands: 256,
             unit_events: 384,
             unit_bytes: 512 * 1024,
-            conflict_attempts: 10,
+            conflict_attempts: 3,
         }
     }
 }
