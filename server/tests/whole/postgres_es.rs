@@ -212,6 +212,7 @@ async fn an_events_table_comes_in_row_for_row_and_again_when_it_has_grown() {
             "{late}"
         );
         assert_eq!((&refused[0]["aggregate_id"], &refused[0]["sequence"]), (&"new".into(), &3.into()));
+        assert!(refused[0]["reason"].as_str().is_some_and(|reason| reason.contains("without the source")), "{late}");
     }
     store.shutdown().await;
 }

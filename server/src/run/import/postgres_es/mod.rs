@@ -214,7 +214,7 @@ impl Import<'_> {
         for (outcome, rows) in outcomes.into_iter().zip(rows) {
             match outcome {
                 Ok(UnitOutcome::Appended(_)) => self.took(&rows),
-                Ok(UnitOutcome::Conflict { actual }) => self.refuse_all(&rows, &went_on(actual))?,
+                Ok(UnitOutcome::Conflict { actual }) => self.refuse_all(&rows, &conflict(&rows, actual))?,
                 Ok(UnitOutcome::Duplicate(_) | UnitOutcome::ClaimTaken { .. }) => {
                     anyhow::bail!("another import of this source is running; run this one again when it has ended")
                 }
@@ -233,7 +233,7 @@ impl Import<'_> {
             let there = self.store.read_stream(self.tenant, &unit.stream, unit.expected_version, 1).await?;
             match there.first() {
                 None => self.took(&rows),
-                Some(event) => self.refuse_all(&rows, &went_on(event.version))?,
+                Some(event) => self.refuse_all(&rows, &conflict(&rows, event.version))?,
             }
         }
         Ok(())
@@ -246,6 +246,12 @@ impl Import<'_> {
     }
 }
 
-fn went_on(actual: u64) -> String {
-    format!("its history here has gone on without the source, to version {actual} at least")
+/// Why rows do not go where they should in a stream that is at another version here.
+fn conflict(rows: &[Ready], actual: u64) -> String {
+    let wanted = rows.first().map_or(0, |row| row.sequence);
+    if i64::try_from(actual).is_ok_and(|actual| actual < wanted) {
+        format!("its stream ends at version {actual} here, and this would not follow")
+    } else {
+        format!("its stream has gone on here without the source: version {wanted} is another event")
+    }
 }

@@ -86,18 +86,16 @@ impl<'s> Translator<'s> {
         derived(self.tenant.uuid(), &["postgres-es", kind, &row.aggregate_type, &row.aggregate_id, &sequence])
     }
 
-    /// A hash of everything a row says, to see later whether it still says the same.
+    /// A hash of everything a row says, to see later whether it still says the same. Each part comes after its length, so
+    /// that no two rows give the same bytes.
     fn hash(&self, row: &Row) -> [u8; 32] {
-        let said = [
-            &row.event_type,
-            &row.event_version,
-            row.payload.as_deref().unwrap_or_default(),
-            row.metadata.as_deref().unwrap_or_default(),
-        ];
-        let lengths = said.map(|part: &str| part.len().to_string()).join(",");
-        self.store
-            .vault()
-            .request_hash(self.tenant, [&lengths, &said.concat()].map(String::as_str).join(":").as_bytes())
+        let parts = [Some(&row.event_type), Some(&row.event_version), row.payload.as_ref(), row.metadata.as_ref()];
+        let mut said = Vec::new();
+        for part in parts.into_iter().flatten() {
+            said.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            said.extend_from_slice(part.as_bytes());
+        }
+        self.store.vault().request_hash(self.tenant, &said)
     }
 }
 
