@@ -73,6 +73,17 @@ async fn a_node_that_stops_before_it_ends_its_append_is_cut_off_and_the_others_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waits_for_one_that_stopped_cuts_it_off_by_itself() {
+    let (database, store) = open_store().await;
+    let client = database.connect().await;
+    let mut stopped = send_all_but_sync(database.url(), LOCK).await;
+    until("the lock is held", || is_held(&client)).await;
+    receipts(store.append(unit(tenant(1), &stream(), 0, 1)).await);
+    let mut rest = Vec::new();
+    stopped.read_to_end(&mut rest).await.expect("the server has closed the connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_holds_the_lock_in_an_open_transaction_and_does_nothing_is_cut_off() {
     let (database, store) = open_store().await;
     let (client, idle) = (database.connect().await, database.connect().await);
