@@ -119,6 +119,55 @@ async fn a_record_moved_to_another_association_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_events_know_nothing_of_is_found() {
+    let twin = "INSERT INTO es.stream (first_position, tenant_id, id, category)
+                SELECT first_position, tenant_id, id, category FROM es.stream WHERE first_position = 2";
+    let unguarded = "DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE es.stream DROP CONSTRAINT %I', conname)
+                     FROM pg_constraint WHERE conrelid = 'es.stream'::regclass AND contype = 'u'); END $$;";
+    let difference = after(&format!("{unguarded} {twin}")).await;
+    assert_eq!(found(difference), (2, Problem::WrongStream));
+    let difference = after("UPDATE es.stream SET first_position = 1 WHERE first_position = 2").await;
+    assert_eq!(found(difference), (1, Problem::WrongStream));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_history_knows_nothing_of_is_found() {
+    let insert =
+        "INSERT INTO es.command_log SELECT tenant_id, $ID, stream_key, version, position, event_count, request_hash
+                  FROM es.command_log WHERE position = 4";
+    let command_id = tenant(99).uuid();
+    let difference = after(&insert.replace("$ID", &format!("'{command_id}'"))).await;
+    assert_eq!(found(difference), (4, Problem::NotInHistory { command_id }));
+    let (position, problem) = found(after("UPDATE es.command_log SET event_count = 2 WHERE position = 4").await);
+    assert_eq!(position, 4);
+    assert!(matches!(problem, Problem::NotInHistory { .. }), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_hidden_below_the_first_position_is_found() {
+    let difference = after(
+        "ALTER TABLE es.event DROP CONSTRAINT event_position_check;
+         CREATE TABLE es.event_aside PARTITION OF es.event FOR VALUES FROM (-100) TO (0);
+         INSERT INTO es.event SELECT -5, stream_key, 9, recorded_at, tenant_id, event_id, command_id, schema_version, type,
+             leaf_hash, metadata, payload FROM es.event WHERE position = 4",
+    )
+    .await;
+    assert_eq!(found(difference), (0, Problem::Hidden));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_recorded_nothing_is_no_finding() {
+    let (_database, store) = history().await;
+    let (new, old) = (stream(), stream());
+    receipts(store.append(unit(tenant(1), &new, 0, 0)).await);
+    receipts(store.append(unit(tenant(1), &old, 0, 2)).await);
+    receipts(store.append(unit(tenant(1), &old, 2, 0)).await);
+    receipts(store.append(unit(tenant(1), &new, 0, 1)).await);
+    let report = store.verify(VerifyOptions::default(), |_| ()).await.expect("history can be read");
+    assert_eq!((report.records, report.first_difference), (13, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_found_is_said_in_a_sentence() {
     let difference = after("DELETE FROM es.event WHERE position = 4").await.expect("the attack is found");
     assert_eq!(difference.to_string(), "position 4: the record is missing; the next one is at position 5");

@@ -1,14 +1,18 @@
 //! Reads history as an auditor does, and names the first record that is not what was recorded.
 //!
-//! What is seen: a changed, removed, inserted or moved record, and an end that was cut off. What is not seen: an
-//! attacker who may write to the database and rewrites a record together with its hash and the command log. That takes a
-//! signed checkpoint kept elsewhere.
+//! What is seen: a changed, removed, inserted or moved record, a stream or a command in the log that events know nothing
+//! of, and an end that was cut off. What is not seen: an attacker who may write to the database and rewrites a record
+//! together with its hash and the command log. That takes a signed checkpoint kept elsewhere. Nothing at all attests the
+//! hash of a request, and that a command that recorded nothing was ever sent.
+
+mod books;
 
 use std::fmt;
 
 use deadpool_postgres::Pool;
 use guildhall_aggregates::TenantId;
 use tokio_postgres::{Client, Row, types::Type};
+use uuid::Uuid;
 
 use crate::{
     RecordedEvent, StoreError, StreamId,
@@ -88,6 +92,18 @@ pub enum Problem {
     /// Its stream is of another association, or is not known at all.
     #[error("its stream is not its association's")]
     ForeignStream,
+    /// A stream is there twice, or does not begin at the position it names.
+    #[error("the stream does not begin here, or is there twice")]
+    WrongStream,
+    /// The command log has a command that events, or its stream, know nothing of.
+    #[error("the command log has command {command_id}, and history does not")]
+    NotInHistory {
+        /// The command.
+        command_id: Uuid,
+    },
+    /// There is a record below the first position, where nobody reads in order and a stream may still find it.
+    #[error("a record is hidden below the first position")]
+    Hidden,
 }
 
 /// Written for a person: `position 17 (member-0198…): its content is …`.
@@ -118,11 +134,20 @@ pub(crate) async fn run(
         }
         report.first_difference = check(&rows, &mut position, &mut report.records)?;
         progress(Progress { position, head });
-        if report.first_difference.is_some() {
+        if let Some(difference) = &report.first_difference {
+            // What lies in an archive can neither be verified nor be said to be missing.
+            if let Problem::Missing { next } = difference.problem
+                && let Some(archived) = crate::read::archived_below(&client, next).await?
+            {
+                return Err(archived);
+            }
             return Ok(report);
         }
     }
-    report.first_difference = cut_off(&client, head).await?;
+    report.first_difference = match cut_off(&client, head).await? {
+        None => books::first_difference(&client, options.tenant).await?,
+        found => found,
+    };
     Ok(report)
 }
 
