@@ -40,7 +40,8 @@ enum Mishap {
 
 #[derive(Debug, Clone)]
 struct Step {
-    wishes: Vec<Wish>,
+    /// Each with whether the other node is asked, the one that nothing happens to.
+    wishes: Vec<(Wish, bool)>,
     mishap: Option<Mishap>,
 }
 
@@ -52,9 +53,10 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Mishap::Restarted),
         Just(Mishap::Crashed),
     ];
-    (prop::collection::vec(wish(), 1..8), prop::option::weighted(0.4, mishap)).prop_map(|(wishes, mishap)| {
+    let wishes = prop::collection::vec((wish(), prop::bool::weighted(0.2)), 1..8);
+    (wishes, prop::option::weighted(0.4, mishap)).prop_map(|(wishes, mishap)| {
         let mut step = Step { wishes, mishap };
-        step.wishes.iter_mut().flat_map(|wish| &mut wish.commands).for_each(|(_, events, claims)| {
+        step.wishes.iter_mut().flat_map(|(wish, _)| &mut wish.commands).for_each(|(_, events, claims)| {
             // The position of a command without events does not tell when it was; what it claims would.
             if *events == 0 {
                 claims.clear();
@@ -63,7 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         if matches!(step.mishap, Some(Mishap::Crashed)) {
             // Of two that carry one command, nobody could say which of them the dead node stored.
             let mut seen = HashSet::new();
-            step.wishes.retain(|wish| wish.commands.iter().all(|(id, ..)| seen.insert((wish.tenant, *id))));
+            step.wishes.retain(|(wish, _)| wish.commands.iter().all(|(id, ..)| seen.insert((wish.tenant, *id))));
         }
         step
     })
@@ -113,6 +115,7 @@ struct World {
     wire: Proxy,
     axe: Client,
     node: Node,
+    other: Node,
 }
 
 impl World {
@@ -120,12 +123,12 @@ impl World {
         let database = TestDatabase::create().await;
         let wire = Proxy::before(database.url()).await;
         let axe = database.connect().await;
-        let node = Node::start(&wire.url).await;
-        Self { database, wire, axe, node }
+        let (node, other) = (Node::start(&wire.url).await, Node::start(database.url()).await);
+        Self { database, wire, axe, node, other }
     }
 
     /// Sends all units at once, lets the mishap happen, and says what became of each.
-    async fn suffer(&mut self, units: &[Unit], mishap: Option<&Mishap>) -> Vec<UnitOutcome> {
+    async fn suffer(&mut self, units: &[(Unit, bool)], mishap: Option<&Mishap>) -> Vec<UnitOutcome> {
         let in_the_middle = matches!(mishap, Some(Mishap::Cancelled | Mishap::Terminated | Mishap::Crashed));
         let holder = self.database.connect().await;
         if in_the_middle {
@@ -134,7 +137,10 @@ impl World {
         if let Some(Mishap::AnswerLost(after)) = mishap {
             self.wire.arm(Fault { way: Way::Reply, after: *after, how: How::Closed });
         }
-        let waiting: Vec<_> = units.iter().map(|unit| self.node.append(unit.clone())).collect();
+        let waiting: Vec<_> = units
+            .iter()
+            .map(|(unit, elsewhere)| if *elsewhere { &self.other } else { &self.node }.append(unit.clone()))
+            .collect();
         if in_the_middle && !units.is_empty() {
             until("an append waits for its turn", || async { self.appending("wait_event = 'advisory'").await > 0 })
                 .await;
@@ -147,7 +153,10 @@ impl World {
         if in_the_middle {
             holder.batch_execute("COMMIT").await.expect("it commits");
         }
-        let outcomes = self.outcomes(units, waiting).await;
+        let mut outcomes = Vec::new();
+        for ((unit, _), answer) in units.iter().zip(waiting) {
+            outcomes.push(self.outcome(unit, answer).await);
+        }
         if matches!(mishap, Some(Mishap::Restarted)) {
             self.node.store.shutdown().await;
             self.node = Node::start(&self.wire.url).await;
@@ -155,31 +164,23 @@ impl World {
         outcomes
     }
 
-    /// What each was told; whoever was told nothing, or only that it is not known, asks again.
-    async fn outcomes(
-        &self,
-        units: &[Unit],
-        waiting: Vec<JoinHandle<Result<UnitOutcome, StoreError>>>,
-    ) -> Vec<UnitOutcome> {
-        let mut outcomes = Vec::new();
-        for (unit, answer) in units.iter().zip(waiting) {
-            outcomes.push(match answer.await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(StoreError::Unavailable { .. })) => self.node.append_surely(unit).await,
-                Ok(Err(error)) => panic!("neither judged nor unavailable: {error}"),
-                Err(_crashed) => {
-                    // What the dead node had sent is still under way, and the server does not know that it is dead.
-                    until("the dead node's appends are over", || async { self.appending("true").await == 0 }).await;
-                    match self.node.append_surely(unit).await {
-                        UnitOutcome::Duplicate(found) if is_all_of(unit, &found) => {
-                            UnitOutcome::Appended(found.into_iter().map(|command| command.receipt).collect())
-                        }
-                        outcome => outcome,
+    /// What a unit was told; whoever was told nothing, or only that it is not known, asks again.
+    async fn outcome(&self, unit: &Unit, answer: JoinHandle<Result<UnitOutcome, StoreError>>) -> UnitOutcome {
+        match answer.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(StoreError::Unavailable { .. })) => self.node.append_surely(unit).await,
+            Ok(Err(error)) => panic!("neither judged nor unavailable: {error}"),
+            Err(_crashed) => {
+                // What the dead node had sent is still under way, and the server does not know that it is dead.
+                until("the dead node's appends are over", || async { self.appending("true").await == 0 }).await;
+                match self.node.append_surely(unit).await {
+                    UnitOutcome::Duplicate(found) if is_all_of(unit, &found) => {
+                        UnitOutcome::Appended(found.into_iter().map(|command| command.receipt).collect())
                     }
+                    outcome => outcome,
                 }
-            });
+            }
         }
-        outcomes
     }
 
     async fn appending(&self, condition: &str) -> i64 {
@@ -282,15 +283,13 @@ fn whatever_goes_wrong_history_is_one_that_the_model_could_have_written() {
         let mut model = Model::default();
         for Step { wishes, mishap } in story {
             let mut predicted = model.clone();
-            let sent: Vec<(Wish, u64)> = wishes
-                .into_iter()
-                .map(|wish| {
-                    let expected = predicted.version(&wish) + wish.off_by;
-                    predicted.judge(&wish, expected);
-                    (wish, expected)
-                })
-                .collect();
-            let units: Vec<Unit> = sent.iter().map(|(wish, expected)| real(wish, *expected)).collect();
+            let (mut sent, mut units) = (Vec::new(), Vec::new());
+            for (wish, elsewhere) in wishes {
+                let expected = predicted.version(&wish) + wish.off_by;
+                predicted.judge(&wish, expected);
+                units.push((real(&wish, expected), elsewhere));
+                sent.push((wish, expected));
+            }
             let outcomes = world.suffer(&units, mishap.as_ref()).await;
             steps.fetch_add(1, Ordering::Relaxed);
             told.fetch_add(outcomes.len() as u64, Ordering::Relaxed);
