@@ -205,7 +205,9 @@ fn config(database_url: &str) -> Result<Config, StoreError> {
     if config.get_application_name().is_none() {
         config.application_name("guildhall");
     }
-    config.connect_timeout(POOL_TIMEOUT).keepalives_idle(Duration::from_secs(30));
+    // A network that swallows everything says nothing: after a minute of it a connection is taken for dead.
+    config.connect_timeout(POOL_TIMEOUT).tcp_user_timeout(Duration::from_mins(1));
+    config.keepalives_idle(Duration::from_secs(30)).keepalives_interval(POOL_TIMEOUT).keepalives_retries(3);
     Ok(config)
 }
 
