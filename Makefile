@@ -37,13 +37,13 @@ torture_results := $(abspath $(target)/torture/results.md)
 tortured := GUILDHALL_TORTURE=1 GUILDHALL_TORTURE_RESULTS='$(torture_results)' $(sandbox) run -- cargo test
 
 torture: ## Try for minutes instead of seconds to break the promises; writes target/torture/results.md.
-	@scripts/ensure-tools
+	@scripts/ensure-tools --verifier
 	@cargo test --package guildhall-event-store --package guildhall-server --package guildhall-sandbox --no-run
 	@mkdir -p $(dir $(torture_results))
 	@printf '%s, commit %s, %s cores\n\n| What was tried | What came of it |\n|---|---|\n' \
 	    "$$(date -u +%F)" "$$(git rev-parse --short HEAD)" "$$(nproc)" >$(torture_results)
 	@$(tortured) --package guildhall-event-store --test store -- --test-threads=1 cuts:: delays:: mishaps::
-	@$(tortured) --package guildhall-server --test whole -- torture
+	@$(tortured) --package guildhall-server --test whole -- --test-threads=1 torture:: integrity::attack
 	@cat $(torture_results)
 
 check: ## Check format, lints, documentation and the rules of the house.
