@@ -87,7 +87,8 @@ impl KnownStreams {
             let stream = match self.streams.get(&(unit.tenant, unit.stream.clone())) {
                 _ if waiting.sent_before => return None,
                 Some(known) if known.version == unit.expected_version && self.partition.holds(known.seen_at) => {
-                    claims(unit).next().is_none().then_some(known.key)?
+                    // Without an event, nothing would be in the way of whoever comes too late.
+                    (records(unit) && claims(unit).next().is_none()).then_some(known.key)?
                 }
                 None if begins(unit) => {
                     knowledge.opened += 1;
@@ -109,7 +110,11 @@ fn begins(unit: &Unit) -> bool {
         kinds.push(claim.kind);
         first_of_kind && claim.value_hmac.is_some()
     });
-    plain && unit.expected_version == 0 && unit.commands.iter().any(|command| !command.events.is_empty())
+    plain && unit.expected_version == 0 && records(unit)
+}
+
+fn records(unit: &Unit) -> bool {
+    unit.commands.iter().any(|command| !command.events.is_empty())
 }
 
 fn claims(unit: &Unit) -> impl Iterator<Item = &Claim> {

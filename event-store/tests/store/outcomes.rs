@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use guildhall_event_store::{EventStore, StoreError, StoreOptions, UnitOutcome};
 
-use crate::support::{claiming, command, hold_the_log, key, open_store, receipts, stream, tenant, unit};
+use crate::support::{another_node, claiming, command, hold_the_log, key, open_store, receipts, stream, tenant, unit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unit_gets_a_receipt_for_each_command_also_for_one_that_recorded_nothing() {
@@ -118,6 +118,16 @@ async fn of_many_that_expect_one_version_at_once_exactly_one_is_appended() {
     let conflicts =
         outcomes.iter().filter(|outcome| matches!(outcome, Ok(UnitOutcome::Conflict { actual: 1 }))).count();
     assert_eq!((appended, conflicts), (1, 39));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_to_record_nothing_is_a_conflict_too_when_another_node_was_faster() {
+    let (database, store) = open_store().await;
+    let stream = stream();
+    receipts(store.append(unit(tenant(1), &stream, 0, 1)).await);
+    receipts(another_node(database.url()).await.append(unit(tenant(1), &stream, 1, 1)).await);
+    let outcome = store.append(unit(tenant(1), &stream, 1, 0)).await.expect("it is judged");
+    assert_eq!(outcome, UnitOutcome::Conflict { actual: 2 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
