@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use guildhall_aggregates::{TenantId, ids::derived};
 use serde_json::value::RawValue;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::{CqrsError, CqrsStore, ForeignAggregate, ForeignEvent};
-use crate::{
-    DecidedCommand, EventStore, Metadata, RecordedCommand, StoreError, Unit, UnitOutcome, options::MAX_PAGE, read,
-};
+use crate::{DecidedCommand, EventStore, Metadata, RecordedCommand, StoreError, Unit, UnitOutcome, options::MAX_PAGE};
 
 /// What became of a commit that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,12 +102,25 @@ fn before(aggregate: &ForeignAggregate, command_id: Uuid, found: Vec<RecordedCom
     }
 }
 
-/// Those of these commands that are recorded, in no particular order. At most 10,000 are looked up.
-pub async fn recorded_commands(
+/// The request hashes of those of these commands that are recorded. At most 10,000 are looked up. No event is read, so this
+/// answers also for what has been archived.
+pub async fn request_hashes(
     store: &EventStore,
     tenant: TenantId,
     command_ids: &[Uuid],
-) -> Result<Vec<RecordedCommand>, StoreError> {
+) -> Result<HashMap<Uuid, [u8; 32]>, StoreError> {
     let client = store.pool().get().await?;
-    read::commands(&client, tenant, &command_ids[..command_ids.len().min(MAX_PAGE)]).await
+    let asked = &command_ids[..command_ids.len().min(MAX_PAGE)];
+    let rows = client
+        .query_typed(
+            "SELECT command_id, request_hash FROM es.command_log WHERE tenant_id = $1 AND command_id = ANY ($2)",
+            &[(&tenant.uuid(), Type::UUID), (&asked, Type::UUID_ARRAY)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, thirty_two(row.try_get(1)?)))).collect()
+}
+
+/// What is no hash is none that a request could have.
+fn thirty_two(bytes: &[u8]) -> [u8; 32] {
+    bytes.try_into().unwrap_or_default()
 }

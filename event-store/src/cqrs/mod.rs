@@ -52,7 +52,7 @@ use uuid::Uuid;
 
 pub use self::{
     category::{Categories, CategoryError, is_foreign},
-    commit::recorded_commands,
+    commit::request_hashes,
     foreign::{ForeignAggregate, ForeignEvent},
     store::Context,
 };

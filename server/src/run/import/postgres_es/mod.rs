@@ -14,7 +14,7 @@ use futures::future::join_all;
 use guildhall_aggregates::{TenantId, association::Association, tenant_of_slug};
 use guildhall_event_store::{
     Clock, EventStore, StoreError, Unit, UnitOutcome,
-    cqrs::{Categories, recorded_commands},
+    cqrs::{Categories, request_hashes},
 };
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -183,11 +183,7 @@ impl Import<'_> {
     /// Leaves out what an earlier import recorded, once it is seen to be the same.
     async fn without_known(&mut self, ready: Vec<Ready>) -> anyhow::Result<Vec<Ready>> {
         let ids: Vec<Uuid> = ready.iter().map(|row| row.command.command_id).collect();
-        let known: HashMap<_, _> = recorded_commands(self.store, self.tenant, &ids)
-            .await?
-            .into_iter()
-            .map(|command| (command.receipt.command_id, command.request_hash))
-            .collect();
+        let known = request_hashes(self.store, self.tenant, &ids).await?;
         let mut new = Vec::with_capacity(ready.len());
         for row in ready {
             let name = row.aggregate.aggregate_type.clone();
