@@ -47,7 +47,6 @@ pub fn router(config: &Config, commands: CommandApi, reads: ReadState, metrics: 
         .route("/metrics", get(render_metrics))
         .with_state(health);
     let limits = Limits {
-        body_bytes: config.http.body_limit_bytes,
         request_timeout: std::time::Duration::from_secs(config.http.request_timeout_seconds),
         concurrent_requests: config.http.max_in_flight,
     };

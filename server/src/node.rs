@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Transport},
-    http, projecting, sealing,
+    http, projecting, sealing, telemetry,
 };
 
 /// What a process does.
@@ -75,6 +75,13 @@ impl Node {
         if roles.serve || roles.process {
             let (executor, shutdown) = (node.executor.clone(), node.shutdown.clone());
             node.tasks.spawn(async move { Ok(executor.follow(&shutdown).await?) });
+        }
+        if let Some(metrics) = metrics.clone() {
+            let shutdown = node.shutdown.clone();
+            node.tasks.spawn(async move {
+                shutdown.run_until_cancelled(telemetry::keep_up(metrics)).await;
+                Ok(())
+            });
         }
         if roles.serve {
             node.serve(config, metrics).await?;

@@ -1,10 +1,14 @@
 //! Logs and metrics. Logs are structured, carry correlation ids and never personal data: clear text has no
 //! `Display`, so there is nothing to filter.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Bounds of the histograms that measure seconds.
 const SECONDS: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -21,6 +25,15 @@ pub fn start_logs(log: &Log) {
     };
     if let Err(error) = started {
         tracing::debug!(%error, "logging is on already");
+    }
+}
+
+/// Folds what histograms have collected, again and again: without it they grow until somebody asks for the metrics.
+pub async fn keep_up(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
     }
 }
 

@@ -1,6 +1,10 @@
 //! The key-encryption key: the one secret outside the database.
 
-use std::fmt;
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
+};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
@@ -11,6 +15,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use guildhall_aggregates::{SubjectId, TenantId};
+use lru::LruCache;
 
 use super::{KEY_BYTES, NONCE_BYTES, VaultError, keys::DataKey, length_prefixed};
 
@@ -72,7 +77,12 @@ pub(super) struct Keyring {
     pub(super) id: String,
     wrapping: RandomizedNonceKey,
     root: hkdf::Prk,
+    /// The keys of keyed hashes: made once, because every command needs one.
+    hmac_keys: Mutex<LruCache<(&'static str, TenantId), hmac::Key>>,
 }
+
+/// How many keys of keyed hashes are kept; two for each association.
+const HMAC_KEYS: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
 
 impl Keyring {
     pub(super) fn new(kek: &KeyEncryptionKey) -> Self {
@@ -82,6 +92,7 @@ impl Keyring {
             id: URL_SAFE_NO_PAD.encode(&derived(&root, &[b"id"])[..9]),
             wrapping: RandomizedNonceKey::new(&AES_256_GCM, &wrapping).expect("the key has the cipher's length"),
             root,
+            hmac_keys: Mutex::new(LruCache::new(HMAC_KEYS)),
         }
     }
 
@@ -120,11 +131,18 @@ impl Keyring {
         length_prefixed(&[b"data key", self.id.as_bytes(), tenant.uuid().as_bytes(), subject.uuid().as_bytes()])
     }
 
+    fn hmac_context(&self, purpose: &'static str, tenant: TenantId) -> hmac::Context {
+        let mut keys = self.hmac_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = keys.get_or_insert((purpose, tenant), || {
+            let key = derived(&self.root, &[purpose.as_bytes(), tenant.uuid().as_bytes()]);
+            hmac::Key::new(hmac::HMAC_SHA256, &key)
+        });
+        hmac::Context::with_key(key)
+    }
+
     /// A keyed hash that differs from association to association, so that two of them cannot be compared.
-    pub(super) fn hmac(&self, purpose: &str, tenant: TenantId, parts: &[&[u8]]) -> [u8; 32] {
-        let key = derived(&self.root, &[purpose.as_bytes(), tenant.uuid().as_bytes()]);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-        let mut context = hmac::Context::with_key(&key);
+    pub(super) fn hmac(&self, purpose: &'static str, tenant: TenantId, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = self.hmac_context(purpose, tenant);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);

@@ -10,7 +10,7 @@ use guildhall_aggregates::TenantId;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use crate::{StoreError, StreamId, Unit, UnitOutcome};
+use crate::{Claim, DecidedCommand, StoreError, StreamId, Unit, UnitOutcome};
 
 /// When it is worth trying again after the queue was full: by then it has been emptied many times over.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -204,17 +204,17 @@ enum Touched {
 impl Independent {
     fn admits(&mut self, unit: &Unit) -> bool {
         let tenant = unit.tenant;
-        let mut touched = HashSet::from([Touched::Stream(tenant, unit.stream.clone())]);
-        for command in &unit.commands {
-            touched.insert(Touched::Command(tenant, command.command_id));
-            for claim in &command.claims {
-                touched.extend(claim.value_hmac.map(|value| Touched::Claim(tenant, claim.kind, value)));
-            }
-        }
-        if touched.iter().any(|thing| self.0.contains(thing)) {
+        let of_command = |command: &DecidedCommand| Touched::Command(tenant, command.command_id);
+        let of_claim = |claim: &Claim| claim.value_hmac.map(|value| Touched::Claim(tenant, claim.kind, value));
+        let touched = || {
+            let claims = unit.commands.iter().flat_map(|command| &command.claims).filter_map(of_claim);
+            let stream = std::iter::once_with(|| Touched::Stream(tenant, unit.stream.clone()));
+            stream.chain(unit.commands.iter().map(of_command)).chain(claims)
+        };
+        if touched().any(|thing| self.0.contains(&thing)) {
             return false;
         }
-        self.0.extend(touched);
+        self.0.extend(touched());
         true
     }
 }
@@ -222,7 +222,6 @@ impl Independent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Claim, DecidedCommand};
 
     const LIMITS: Limits =
         Limits { units: 100, units_of_tenant: 50, bytes: 1_000, batch: Size { rows: 10, bytes: 100 } };

@@ -118,7 +118,12 @@ async fn a_position_is_reached_when_every_declared_source_has_reached_it() {
 }
 
 fn raw(type_name: &'static str, payload: &'static str) -> NewEvent {
-    NewEvent { event_id: Uuid::now_v7(), type_name: type_name.into(), schema_version: 1, payload: payload.as_bytes().into() }
+    NewEvent {
+        event_id: Uuid::now_v7(),
+        type_name: type_name.into(),
+        schema_version: 1,
+        payload: payload.as_bytes().into(),
+    }
 }
 
 #[tokio::test]
