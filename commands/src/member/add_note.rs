@@ -15,7 +15,7 @@ use crate::{
     wire::{Prose, clear_text},
 };
 
-/// Note something about a member. The same note twice is two notes.
+/// Note something about a member. The note that is the latest already is recorded once.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddNote {
