@@ -277,7 +277,7 @@ async fn compare(world: &World, model: &Model) -> Result<(), TestCaseError> {
 
 #[test]
 fn whatever_goes_wrong_history_is_one_that_the_model_could_have_written() {
-    let (cases, steps, told) = (if torture() { 250 } else { 10 }, AtomicU64::new(0), AtomicU64::new(0));
+    let (cases, steps, told) = (if torture() { 150 } else { 8 }, AtomicU64::new(0), AtomicU64::new(0));
     for_random(cases, prop::collection::vec(step(), 1..20), |story| async {
         let mut world = World::begin().await;
         let mut model = Model::default();

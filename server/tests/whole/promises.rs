@@ -3,6 +3,8 @@
 
 use std::{
     collections::HashMap,
+    fs,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -122,4 +124,23 @@ async fn resend_everything(client: &Client, sent: &Sent) -> i64 {
     }
     assert!(unanswered > 0, "the process was killed while nobody waited: the test shows nothing");
     i64::try_from(all.len()).expect("a count fits")
+}
+
+/// A table of the page names a file by its path, one beside it by its name alone, and a test by how its name begins.
+#[test]
+fn every_test_that_the_guarantees_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the server is a folder of the workspace");
+    let page = fs::read_to_string(root.join("docs/guarantees.md")).expect("the page is there");
+    let (mut folder, mut text, mut named) = (root.to_owned(), String::new(), 0);
+    for name in page.lines().filter(|line| line.starts_with('|')).flat_map(|row| row.split('`').skip(1).step_by(2)) {
+        if Path::new(name).extension().is_some_and(|kind| kind == "rs" || kind == "py") {
+            let file = if name.contains('/') { root.join(name) } else { folder.join(name) };
+            text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            file.parent().expect("a file is in a folder").clone_into(&mut folder);
+            named += 1;
+        } else if let Some(beginning) = name.strip_suffix('…') {
+            assert!(text.contains(&format!("fn {beginning}")), "{name} is not where the page says it is");
+        }
+    }
+    assert!(named > 30, "the page names {named} files");
 }
