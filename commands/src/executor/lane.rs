@@ -237,13 +237,16 @@ impl<A: Decide> State<A> {
 
     /// Folds in what was just recorded on top of version `base`.
     pub(super) fn keep(&mut self, base: u64, events: Vec<A::Event>) {
-        self.seen = Some(Instant::now());
-        // A reader may have caught up in the meantime and have it already, perhaps with events of others.
-        if self.known.version == base {
-            self.fold(events);
-        } else {
+        // A reader may have caught up in the meantime, or the tail may have read some of it: that is not folded in twice.
+        let Some(known) = self.known.version.checked_sub(base) else {
+            self.ahead = None;
+            return;
+        };
+        if known > 0 {
             self.ahead = None;
         }
+        self.fold(events.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX)));
+        self.seen = Some(Instant::now());
     }
 
     /// Folds in what another node recorded, if it is the next event. Else it is left to whoever needs the state to
@@ -270,12 +273,46 @@ impl<A: Decide> State<A> {
 
 #[cfg(test)]
 mod tests {
-    use guildhall_aggregates::member::Member;
+    use guildhall_aggregates::{
+        association::{Association, AssociationRecord},
+        member::Member,
+    };
 
     use super::*;
+
+    fn renamed(name: &str) -> AssociationRecord {
+        AssociationRecord::AssociationRenamed { name: name.into() }
+    }
 
     #[test]
     fn a_lane_at_rest_is_small() {
         assert!(size_of::<Lane<Member>>() <= 200, "it has {} bytes", size_of::<Lane<Member>>());
+    }
+
+    #[test]
+    fn what_was_recorded_is_folded_in_once_however_much_of_it_is_known_already() {
+        let recorded = ["one", "two", "three"].map(renamed);
+        for known in 0..=3 {
+            let mut state = State::<Association>::default();
+            state.fold([renamed("zero")]);
+            state.fold(recorded[..known].to_vec());
+            state.keep(1, recorded.to_vec());
+            assert_eq!(state.known.version, 4);
+        }
+    }
+
+    #[test]
+    fn after_a_round_on_a_contested_stream_others_go_first() {
+        let mut state = State::<Association>::default();
+        state.won(Duration::from_secs(1));
+        assert_eq!(state.turn(), None, "nobody else was seen");
+        state.contested();
+        for _ in 0..CONTESTED_FOR {
+            state.won(Duration::from_secs(1));
+            let turn = state.turn().expect("others go first");
+            assert!(turn <= Instant::now() + GIVES_WAY_AT_MOST, "and not for long");
+        }
+        state.won(Duration::from_secs(1));
+        assert_eq!(state.turn(), None, "they have not come for long");
     }
 }

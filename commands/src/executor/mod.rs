@@ -54,8 +54,9 @@ struct Shared {
     store: EventStore,
     options: ExecutorOptions,
     lanes: Lanes,
-    /// A place for each command that waits.
+    /// A place for each command that waits; the patient have places of their own, so that they take nobody else's.
     places: Arc<Semaphore>,
+    patient_places: Arc<Semaphore>,
     drivers: TaskTracker,
     appended: Appended,
     meters: Meters,
@@ -78,7 +79,8 @@ impl Executor {
             store,
             options,
             lanes: Lanes::new(options.cached_streams),
-            places: Arc::new(Semaphore::new(options.waiting)),
+            places: Arc::new(Semaphore::new(options.waiting.div_ceil(2))),
+            patient_places: Arc::new(Semaphore::new(options.waiting.div_ceil(2))),
             drivers: TaskTracker::new(),
             appended: Appended::default(),
             meters: Meters::default(),
@@ -157,10 +159,11 @@ impl Executor {
     }
 
     async fn place<E>(&self, patient: bool) -> Result<OwnedSemaphorePermit, ExecuteError<E>> {
-        let places = Arc::clone(&self.shared.places);
         if patient {
+            let places = Arc::clone(&self.shared.patient_places);
             return places.acquire_owned().await.map_err(|error| ExecuteError::Failed(error.to_string().into()));
         }
+        let places = Arc::clone(&self.shared.places);
         places.try_acquire_owned().map_err(|_| ExecuteError::Overloaded { retry_after: RETRY_AFTER })
     }
 

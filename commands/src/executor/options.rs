@@ -9,7 +9,8 @@ pub struct ExecutorOptions {
     pub cached_streams: usize,
     /// How many commands may wait for one stream.
     pub waiting_per_stream: usize,
-    /// How many commands may wait for all streams together.
+    /// How many commands may wait for all streams together: half of them those of callers who are told to come back when
+    /// there is no room, half those of callers who wait until there is, as bulk requests do.
     pub waiting: usize,
     /// How long a command may wait for its turn. Who sent it has given up by then or will soon, so it is sent back
     /// instead of being executed for nobody.
@@ -29,7 +30,7 @@ impl Default for ExecutorOptions {
         Self {
             cached_streams: 100_000,
             waiting_per_stream: 10_000,
-            waiting: 20_000,
+            waiting: 8_192,
             longest_wait: Duration::from_secs(5),
             unit_commands: 256,
             unit_events: 384,

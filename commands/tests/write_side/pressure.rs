@@ -7,8 +7,8 @@ use guildhall_commands::{ExecuteError, Executor, ExecutorOptions};
 use serde_json::json;
 
 use crate::{
-    nodes::{found, order, rename},
-    support::WriteSide,
+    nodes::{found, order, rename, until},
+    support::{WriteSide, member},
 };
 
 /// Keeps everybody from appending, and for so many seconds more once the future it gives is awaited.
@@ -61,7 +61,7 @@ async fn bulk_waits_however_long_it_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_commands_wait_than_there_are_places() {
     let side = WriteSide::start().await;
-    let node = Executor::new(side.store.clone(), ExecutorOptions { waiting: 4, ..ExecutorOptions::default() });
+    let node = Executor::new(side.store.clone(), ExecutorOptions { waiting: 8, ..ExecutorOptions::default() });
     let slow = slow(&side, 0.0).await;
     let orders = (1..=10).map(|stream| node.execute(order(stream, stream, found())));
     let (outcomes, ()) = tokio::join!(join_all(orders), slow);
@@ -69,6 +69,32 @@ async fn no_more_commands_wait_than_there_are_places() {
     let sent_back = outcomes.iter().filter(|outcome| matches!(outcome, Err(ExecuteError::Overloaded { .. }))).count();
     assert_eq!((recorded, sent_back), (4, 6));
     node.execute(order(20, 20, found())).await.expect("the places are free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_request_takes_nobody_elses_place() {
+    let side = WriteSide::start().await;
+    let node = Executor::new(side.store.clone(), ExecutorOptions { waiting: 4, ..ExecutorOptions::default() });
+    let router = side.routes(&node);
+    let slow = slow(&side, 0.0).await;
+    let lines: Vec<_> = (1..=30)
+        .map(|n| {
+            json!({"command": "RegisterMember", "idempotency_key": format!("m-{n}"), "body": member(n)}).to_string()
+        })
+        .collect();
+    let mut bulk = Box::pin(side.bulk_at(&router, &lines));
+    let client = side.database().connect().await;
+    until("all lines have come as far as they can", || {
+        assert!((&mut bulk).now_or_never().is_none(), "nobody can append");
+        let sealed = client.query_one("SELECT count(*) FROM vault.data_key", &[]);
+        async { sealed.await.expect("it can be counted").get::<_, i64>(0) == 30 }
+    })
+    .await;
+    assert!((&mut bulk).now_or_never().is_none(), "it waits");
+    let single = node.execute(order(1, 1, found()));
+    let (outcomes, single, ()) = tokio::join!(bulk, single, slow);
+    assert_eq!(single.map(|receipt| receipt.version), Ok(1));
+    assert!(outcomes.iter().all(|outcome| outcome["status"] == 201), "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
