@@ -26,7 +26,8 @@ pub enum Transport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// Postgres URL. Also `DATABASE_URL`. Required.
+    /// Postgres URL. Also `DATABASE_URL`. Required. With standbys, name all hosts and ask for the one that may be written:
+    /// `postgres://guildhall@first,second/guildhall?target_session_attrs=read-write`.
     pub url: String,
     /// Connections in the pool for reads and read models, 2 to 100. The writer has its own.
     pub pool_size: usize,
