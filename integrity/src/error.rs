@@ -34,6 +34,17 @@ pub enum IntegrityError {
     /// A hash that should be stored, or follow from what is, is missing.
     #[error("the log of the association is not whole: {0}; run `guildhall audit verify`")]
     Incomplete(String),
+    /// Events that are needed were moved to an archive.
+    #[error(
+        "positions {first} to {last} are archived, and not all of them are under a checkpoint of their association; bring \
+         them back with `guildhall store attach FOLDER` first"
+    )]
+    Archived {
+        /// The first position that is archived.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

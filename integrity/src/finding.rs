@@ -78,6 +78,9 @@ pub enum TileProblem {
     /// There are no records for it.
     #[error("there are no records for it")]
     Foreign,
+    /// Another one has its place.
+    #[error("it is there twice")]
+    Doubled,
 }
 
 /// Written for a person.

@@ -21,6 +21,7 @@ mod prove;
 mod publish;
 mod sealer;
 mod sign;
+mod tail;
 mod tree;
 mod verify;
 

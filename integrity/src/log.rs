@@ -16,8 +16,8 @@ use crate::{
 
 /// The log of one association, seen through one connection or transaction.
 pub(crate) struct Log<'a, C> {
-    client: &'a C,
-    tenant: TenantId,
+    pub(crate) client: &'a C,
+    pub(crate) tenant: TenantId,
 }
 
 /// A tile as it is stored: the position of the last event under it, its root, its hashes.
@@ -35,20 +35,19 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         Self { client, tenant }
     }
 
-    /// The edge of the tree behind the last full tile, and the position of the last event under it.
+    /// The edge of the tree as far as it is kept, and the position of the last event under it.
     pub(crate) async fn edge(&self) -> Result<(Edge, u64), IntegrityError> {
         let rows = self
             .client
             .query_typed(
-                "SELECT t.index + 1, t.last_position FROM generate_series(0, 6) l
-                 CROSS JOIN LATERAL (SELECT index, last_position FROM es.log_tile
+                "SELECT t.index + 1 FROM generate_series(0, 6) l
+                 CROSS JOIN LATERAL (SELECT index FROM es.log_tile
                      WHERE tenant_id = $1 AND level = l ORDER BY index DESC LIMIT 1) t
                  ORDER BY l",
                 &[(&self.tenant.uuid(), Type::UUID)],
             )
             .await?;
-        let Some(lowest) = rows.first() else { return Ok((Edge::default(), 0)) };
-        let (tiles, last_position) = (natural(lowest, 0)?, natural(lowest, 1)?);
+        let tiles = rows.first().map(|row| natural(row, 0)).transpose()?.unwrap_or(0);
         let mut levels = Vec::new();
         let mut below = tiles;
         for level in 0.. {
@@ -63,7 +62,11 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
             }
             below = above;
         }
-        Ok((Edge::after(tiles, levels), last_position))
+        let (mut edge, tail) = (Edge::after(tiles, levels), self.tail().await?);
+        for leaf in tail.leaves {
+            edge.push(leaf);
+        }
+        Ok((edge, tail.last_position))
     }
 
     /// The roots of the full tiles of a level from this one on; of 256 at most.
@@ -173,6 +176,8 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
 
     /// Which leaf the event at a position is, or would be.
     pub(crate) async fn index_of(&self, position: u64) -> Result<u64, IntegrityError> {
+        let before = self.tile_before(position).await?;
+        self.present(before, position).await?;
         let row = self
             .client
             .query_typed_one(
@@ -180,6 +185,19 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
                      WHERE tenant_id = $1 AND level = 0 AND last_position < $2 ORDER BY last_position DESC LIMIT 1)
                  SELECT coalesce((SELECT tiles FROM tile), 0) * 256 + (SELECT count(*) FROM es.event
                      WHERE tenant_id = $1 AND position > coalesce((SELECT last_position FROM tile), 0) AND position < $2)",
+                &[(&self.tenant.uuid(), Type::UUID), (&signed(position), Type::INT8)],
+            )
+            .await?;
+        natural(&row, 0)
+    }
+
+    /// The last position under the last full tile before a position; 0 where there is none.
+    async fn tile_before(&self, position: u64) -> Result<u64, IntegrityError> {
+        let row = self
+            .client
+            .query_typed_one(
+                "SELECT coalesce(max(last_position), 0) FROM es.log_tile
+                 WHERE tenant_id = $1 AND level = 0 AND last_position < $2",
                 &[(&self.tenant.uuid(), Type::UUID), (&signed(position), Type::INT8)],
             )
             .await?;
@@ -273,28 +291,26 @@ impl<'a, C: GenericClient + Sync> Log<'a, C> {
         if level > 0 {
             return Ok(bytes(&self.roots(level - 1, index * WIDTH).await?));
         }
-        let first = self.position_of(index * WIDTH).await?;
-        let leaves = self.leaves(first - 1, u64::MAX, TILE).await?;
-        Ok(bytes(&leaves.iter().map(|leaf| leaf.hash).collect::<Vec<_>>()))
+        Ok(bytes(&self.last_tile(index).await?))
     }
 }
 
-/// The association after another, in the order of their ids, of all that have a stream. By one question each: their index
-/// has an entry for every stream.
+/// The association after another, in the order of their ids, of all that have recorded something. By one question each:
+/// the index has an entry for every event.
 pub(crate) async fn next_association(
     client: &Client,
     after: Option<TenantId>,
 ) -> Result<Option<TenantId>, IntegrityError> {
     let row = client
         .query_typed_opt(
-            "SELECT tenant_id FROM es.stream WHERE $1 IS NULL OR tenant_id > $1 ORDER BY tenant_id LIMIT 1",
+            "SELECT tenant_id FROM es.event WHERE $1 IS NULL OR tenant_id > $1 ORDER BY tenant_id LIMIT 1",
             &[(&after.map(TenantId::uuid), Type::UUID)],
         )
         .await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?.map(TenantId::new))
 }
 
-/// The association after another, of all that have a stream; `None` begins with the first.
+/// The association after another, of all that have recorded something; `None` begins with the first.
 ///
 /// # Errors
 /// The database cannot be asked.

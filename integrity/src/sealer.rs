@@ -21,6 +21,7 @@ use crate::{
     log::{Log, natural, next_association, signed},
     publish::{Place, carry},
     sign::{extend, no_key, sign},
+    tail::all_sealed,
     tree::WIDTH,
 };
 
@@ -210,6 +211,9 @@ impl Session<'_> {
                 refused(tenant, error)?;
                 self.unsigned.insert(tenant);
             }
+        }
+        if self.unsigned.is_empty() {
+            all_sealed(&self.client, self.position).await?;
         }
         Ok(())
     }

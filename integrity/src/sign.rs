@@ -91,6 +91,7 @@ pub(crate) async fn sign(
         let statement = Statement { number, tenant, tree_size, position, root, signed_at };
         let checkpoint = statement.sign(key, keys.previous())?;
         insert(&transaction, &checkpoint).await?;
+        Log::new(&transaction, tenant).keep_tail(&reached.edge, position).await?;
         transaction.commit().await?;
         metrics::counter!("checkpoints_signed_total").increment(1);
         return Ok(Some(checkpoint));
@@ -136,6 +137,7 @@ async fn begin(client: &mut Client) -> Result<Transaction<'_>, IntegrityError> {
 async fn extend_in(transaction: &Transaction<'_>, tenant: TenantId, up_to: u64) -> Result<Reached, IntegrityError> {
     let log = Log::new(transaction, tenant);
     let (mut edge, mut position) = log.edge().await?;
+    log.unbroken(position).await?;
     let leaves = log.leaves(position, up_to, PAGE).await?;
     let mut full = Vec::new();
     for leaf in &leaves {

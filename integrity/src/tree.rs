@@ -68,6 +68,11 @@ impl Edge {
         self.size
     }
 
+    /// The leaves behind the last full tile.
+    pub(crate) fn untiled(&self) -> &[Hash] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
     /// Adds a leaf, and gives the tiles it fills: mostly none, else one of each level from 0 up.
     pub(crate) fn push(&mut self, leaf: Hash) -> Vec<FullTile> {
         let index = self.size / WIDTH;

@@ -15,6 +15,7 @@ use crate::{
     Checkpoint, IntegrityError, Keys,
     finding::{CheckpointProblem, Finding, TileProblem},
     log::{Log, SELECT_CHECKPOINT, checkpoint, natural, signed},
+    tail::Tail,
     tree::{Edge, FullTile, WIDTH},
 };
 
@@ -108,6 +109,11 @@ pub async fn verify(
     Ok(audit.report)
 }
 
+fn changed_tail(association: TenantId, tail: &Tail) -> Stop {
+    let (level, index, problem) = (0, tail.tree_size / WIDTH, TileProblem::Changed);
+    Stop::Found(Finding::Tile { association, level, index, problem })
+}
+
 struct Audit<'a> {
     client: &'a Client,
     keys: &'a Keys,
@@ -181,7 +187,7 @@ impl Audit<'_> {
         let one = |table| {
             format!("(SELECT tenant_id FROM es.{table} WHERE $1 IS NULL OR tenant_id > $1 ORDER BY tenant_id LIMIT 1)")
         };
-        let all = ["stream", "log_tile", "checkpoint"].map(one).join(" UNION ALL ");
+        let all = ["event", "log_tile", "log_tail", "checkpoint"].map(one).join(" UNION ALL ");
         let row = self
             .client
             .query_typed_opt(&format!("{all} ORDER BY tenant_id LIMIT 1"), &[(&after.map(TenantId::uuid), Type::UUID)])
@@ -197,6 +203,7 @@ impl Audit<'_> {
     ) -> Result<(), Stop> {
         let log = Log::new(self.client, tenant);
         let (mut edge, mut position, mut signed_size) = (Edge::default(), 0, 0);
+        let tail = log.kept_tail().await?;
         let covered = log.latest().await?.map_or(0, |latest| latest.statement.tree_size);
         let mut checkpoints = self.checkpoints(tenant, 0).await?.into_iter().peekable();
         loop {
@@ -205,6 +212,11 @@ impl Audit<'_> {
             for leaf in &leaves {
                 position = leaf.position;
                 tiles.extend(edge.push(leaf.hash).into_iter().map(|tile| (tile, position)));
+                if let Some(tail) = tail.as_ref().filter(|tail| tail.tree_size == edge.size())
+                    && (tail.last_position != position || tail.leaves != edge.untiled())
+                {
+                    return Err(changed_tail(tenant, tail));
+                }
                 while let Some(next) = checkpoints.next_if(|next| next.statement.tree_size <= edge.size()) {
                     self.agrees(&next, signed_size, &edge, position)?;
                     signed_size = next.statement.tree_size;
@@ -224,7 +236,12 @@ impl Audit<'_> {
             self.is_signed(&next)?;
             return found(next.statement.number, CheckpointProblem::CutOff { signed, found: found_there });
         }
+        self.stray(tenant).await?;
         self.foreign(tenant, edge.size()).await?;
+        // A tail of events that were recorded meanwhile is none of ours.
+        if let Some(tail) = tail.filter(|tail| tail.tree_size > edge.size() && tail.last_position <= self.report.head) {
+            return Err(changed_tail(tenant, &tail));
+        }
         self.report.associations += 1;
         self.report.unsigned += edge.size() - signed_size;
         Ok(())
@@ -293,6 +310,22 @@ impl Audit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Looks for tiles that share a place, or have none in any tree.
+    async fn stray(&self, tenant: TenantId) -> Result<(), Stop> {
+        let row = self
+            .client
+            .query_typed_opt(
+                "SELECT level::bigint, index, count(*) > 1 FROM es.log_tile WHERE tenant_id = $1 GROUP BY level, index
+                 HAVING count(*) > 1 OR level NOT BETWEEN 0 AND 7 OR index < 0 LIMIT 1",
+                &[(&tenant.uuid(), Type::UUID)],
+            )
+            .await?;
+        let Some(row) = row else { return Ok(()) };
+        let (level, index) = (u8::try_from(natural(&row, 0)?).unwrap_or(u8::MAX), natural(&row, 1)?);
+        let problem = if row.try_get(2)? { TileProblem::Doubled } else { TileProblem::Foreign };
+        Err(Stop::Found(Finding::Tile { association: tenant, level, index, problem }))
     }
 
     /// Looks for tiles behind the end. Those of events that were recorded meanwhile are none.

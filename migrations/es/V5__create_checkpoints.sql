@@ -43,6 +43,20 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON es.log_tile
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON es.checkpoint
     FOR EACH STATEMENT EXECUTE FUNCTION es.refuse_change();
 
+-- The leaves behind the last full tile, as of an association's last checkpoint, and up to where all associations are under
+-- theirs. Both follow from the events and are kept in case those are moved to an archive: the log goes on without them.
+CREATE TABLE es.log_tail (
+    tenant_id     uuid   PRIMARY KEY,
+    tree_size     bigint NOT NULL CHECK (tree_size > 0),
+    last_position bigint NOT NULL CHECK (last_position > 0),
+    hashes        bytea  NOT NULL CHECK (octet_length(hashes) = tree_size % 256 * 32)
+);
+ALTER TABLE es.log_tail ALTER hashes SET STORAGE EXTERNAL;
+CREATE TABLE es.sealed (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    position bigint  NOT NULL CHECK (position >= 0)
+);
+
 -- How far checkpoints were carried to each place outside the database. If it is lost, they are carried there again.
 CREATE TABLE es.publication (
     place  text   PRIMARY KEY,
@@ -53,10 +67,10 @@ CREATE TABLE es.publication (
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'guildhall_reader') THEN
-        GRANT SELECT ON es.log_tile, es.checkpoint TO guildhall_reader;
+        GRANT SELECT ON es.log_tile, es.checkpoint, es.log_tail, es.sealed TO guildhall_reader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'guildhall_writer') THEN
         GRANT SELECT, INSERT ON es.log_tile, es.checkpoint TO guildhall_writer;
-        GRANT SELECT, INSERT, UPDATE ON es.publication TO guildhall_writer;
+        GRANT SELECT, INSERT, UPDATE ON es.log_tail, es.sealed, es.publication TO guildhall_writer;
     END IF;
 END $$;

@@ -68,7 +68,8 @@ async fn a_record_that_was_changed_together_with_its_hash_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_was_cut_off_with_the_command_log_is_found() {
-    let cut = "DELETE FROM es.event WHERE position > 840; DELETE FROM es.command_log WHERE position > 840";
+    let cut = "DELETE FROM es.event WHERE position > 840; DELETE FROM es.command_log WHERE position > 840;
+               DELETE FROM es.stream WHERE first_position > 840";
     assert_eq!(of_checkpoint(after(cut).await), (4, CheckpointProblem::CutOff { signed: 340, found: 240 }));
 }
 
@@ -96,6 +97,8 @@ async fn a_tile_that_was_changed_removed_or_added_is_found() {
         (format!("UPDATE es.log_tile SET hashes = {other} || substr(hashes, 33)"), TileProblem::Changed),
         ("UPDATE es.log_tile SET last_position = last_position - 1".to_owned(), TileProblem::Changed),
         ("DELETE FROM es.log_tile".to_owned(), TileProblem::Missing),
+        (format!("UPDATE es.log_tail SET hashes = {other} || substr(hashes, 33)"), TileProblem::Changed),
+        ("UPDATE es.log_tail SET last_position = last_position - 1".to_owned(), TileProblem::Changed),
         (
             "INSERT INTO es.log_tile SELECT tenant_id, level, index + 7, last_position + 9000, root, hashes FROM es.log_tile"
                 .to_owned(),

@@ -74,10 +74,24 @@ async fn a_log_that_was_contradicted_is_not_signed_again() {
     let world = World::new().await;
     world.record(tenant(1), 10).await;
     sign_now(&world.store, tenant(1), &keys()).await.unwrap();
-    world.attack("UPDATE es.event SET leaf_hash = sha256('other') WHERE position = 3").await;
+    world.attack("UPDATE es.log_tail SET hashes = sha256('other') || substr(hashes, 33)").await;
     world.record(tenant(1), 10).await;
     let refused = sign_now(&world.store, tenant(1), &keys()).await;
     assert!(matches!(refused, Err(IntegrityError::Contradicted { number: 1, .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_stays_what_was_recorded_when_a_record_is_changed() {
+    let world = World::new().await;
+    world.record(tenant(1), 10).await;
+    sign_now(&world.store, tenant(1), &keys()).await.unwrap();
+    world.record(tenant(1), 10).await;
+    let recorded = world.other_tree(tenant(1)).await;
+    world.attack("UPDATE es.event SET payload = '{}', leaf_hash = sha256('other') WHERE position = 3").await;
+    let signed = sign_now(&world.store, tenant(1), &keys()).await.unwrap().unwrap().statement;
+    assert_eq!(signed.root.0, root(&recorded));
+    let report = verify(&world.store, &keys(), &AuditOptions::default(), |_, _| ()).await.unwrap();
+    assert!(report.first_difference.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,4 +153,51 @@ async fn a_key_is_rotated_without_anybody_losing_the_thread() {
     let forgetful = Keys::new(Some(key(NEXT_SEED)), None, &[]).unwrap();
     let report = verify(&world.store, &forgetful, &AuditOptions::default(), |_, _| ()).await.unwrap();
     assert!(report.first_difference.unwrap().to_string().contains("integrity.retired_keys"));
+}
+
+/// What archiving does to the log: of some positions, only the last event of each stream is still there.
+async fn archive(world: &World, last: u64) {
+    world
+        .attack(&format!(
+            "DELETE FROM es.event e WHERE position <= {last}
+                 AND EXISTS (SELECT FROM es.event n WHERE n.stream_key = e.stream_key AND n.version > e.version);
+             INSERT INTO es.archived (partition_name, first_position, last_position, manifest)
+             VALUES ('event_0', 1, {last}, '{{}}')"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_goes_on_when_what_it_has_sealed_is_archived_and_not_before() {
+    let world = World::new().await;
+    for (of, events) in [(1, 300), (2, 5), (1, 10)] {
+        world.record(tenant(of), events).await;
+    }
+    let mut expected = world.other_tree(tenant(1)).await;
+    let stop = CancellationToken::new();
+    let sealer = Sealer::new(world.store.clone(), keys(), Duration::from_millis(20), Vec::new());
+    let told = stop.clone();
+    let mut running = JoinSet::new();
+    running.spawn(async move { sealer.run(told).await.unwrap() });
+    let client = world.client().await;
+    until("everything is sealed", || async {
+        let row = client.query_opt("SELECT FROM es.sealed WHERE position = 315", &[]).await;
+        row.expect("the database answers").is_some()
+    })
+    .await;
+    stop.cancel();
+    running.join_all().await;
+    archive(&world, 315).await;
+    world.record(tenant(1), 3).await;
+    let signed = sign_now(&world.store, tenant(1), &keys()).await.unwrap().unwrap().statement;
+    for event in world.store.read_tenant_after(tenant(1), 315, 10).await.unwrap() {
+        expected.push([&event.position.to_be_bytes()[..], &event.computed_leaf_hash()].concat());
+    }
+    assert_eq!((signed.tree_size, signed.position, signed.root.0), (313, 318, root(&expected)));
+    // What was archived before it was sealed is missed, not left out.
+    world.attack("UPDATE es.archived SET last_position = 316").await;
+    world.attack("DELETE FROM es.log_tail").await;
+    world.record(tenant(1), 3).await;
+    let refused = sign_now(&world.store, tenant(1), &keys()).await;
+    assert!(matches!(refused, Err(IntegrityError::Archived { first: 1, last: 316 })), "{refused:?}");
 }
