@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use guildhall_aggregates::{TenantId, tenant_of_slug};
 use guildhall_event_store::{Clock, EventStore};
-use guildhall_integrity::{Checkpoint, SigningKey, associations_after, carry, sign_now};
+use guildhall_integrity::{Checkpoint, SigningKey, associations_after, carry, latest_checkpoint, sign_now};
 use serde_json::json;
 
 use crate::{config::Config, node::open_store, run::Output, sealing};
 
-/// Signs what is new, of one association or of all, and publishes it.
+/// Signs what is new, of one association or of all, and publishes it. Of one association the latest checkpoint is shown
+/// also where nothing is new.
 pub(super) async fn checkpoint(
     config: &Config,
     association: Option<&str>,
@@ -21,7 +22,7 @@ pub(super) async fn checkpoint(
     store.shutdown().await;
     let signed = signed?;
     let text = match signed.as_slice() {
-        [] => "Nothing was recorded since the last checkpoint.".to_owned(),
+        [] => "Nothing was recorded that is not under a checkpoint.".to_owned(),
         signed => signed.iter().map(|checkpoint| checkpoint.note.trim_end()).collect::<Vec<_>>().join("\n\n"),
     };
     let notes: Vec<_> = signed.iter().map(|checkpoint| &checkpoint.note).collect();
@@ -32,10 +33,15 @@ pub(super) async fn checkpoint(
 async fn sign(config: &Config, store: &EventStore, only: Option<TenantId>) -> anyhow::Result<Vec<Checkpoint>> {
     let keys = config.integrity.keys()?;
     let mut signed = Vec::new();
-    let mut next = if only.is_some() { only } else { associations_after(store, None).await? };
-    while let Some(tenant) = next {
-        signed.extend(sign_now(store, tenant, &keys).await?);
-        next = if only.is_some() { None } else { associations_after(store, Some(tenant)).await? };
+    if let Some(tenant) = only {
+        let new = sign_now(store, tenant, &keys).await?;
+        signed.extend(if new.is_some() { new } else { latest_checkpoint(store, tenant, &keys).await? });
+    } else {
+        let mut last = None;
+        while let Some(tenant) = associations_after(store, last).await? {
+            signed.extend(sign_now(store, tenant, &keys).await?);
+            last = Some(tenant);
+        }
     }
     let client = store.pool().get().await.context("the database cannot be reached")?;
     for place in sealing::places(config)? {
