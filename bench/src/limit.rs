@@ -2,9 +2,9 @@
 //! store.
 //!
 //! Left out: the idempotency key and the command log, finding the stream and its version, the version check, state and
-//! decision, encryption, the leaf hash, and the receipt's list of events. What is left is: HTTP, the token, reading the
-//! command, one event of the same size in the same table with the same indexes, in batches of what is waiting, two of
-//! them under way, each committed to disk before it is answered.
+//! decision, encryption, the leaf hash, metrics, and the receipt's list of events. What is left is: HTTP, the token,
+//! reading the command, one event of the same size in the same table with the same indexes, in batches of what is
+//! waiting, two of them under way, each committed to disk before it is answered.
 
 use std::{collections::HashMap, net::SocketAddr};
 
@@ -23,6 +23,7 @@ use guildhall_web::{Caller, Limits, Problem, Role, TokenKeys, from_json, problem
 use serde::Deserialize;
 use tokio::{
     net::TcpListener,
+    runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
 };
 use tokio_postgres::{Client, Statement, types::ToSql};
@@ -67,7 +68,7 @@ struct Waiting {
 /// Serves `AddNote` until it is told to stop. Takes its settings from the same environment as `guildhall serve` and says
 /// in the same way where it listens.
 pub fn serve() -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    runtime()?.block_on(async {
         let setting = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
         let keys = TokenKeys::parse(&setting("GUILDHALL_AUTH__TOKEN_SECRET")?)?;
         let listen: SocketAddr = setting("GUILDHALL_HTTP__LISTEN")?.parse()?;
@@ -84,6 +85,16 @@ pub fn serve() -> anyhow::Result<()> {
         axum::serve(listener, guildhall_web::serve(routes, Limits::default())).with_graceful_shutdown(stopped).await?;
         writing.await?
     })
+}
+
+/// As many threads as `guildhall` has: see its `main`.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    let few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= 2);
+    if few_cores && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        builder.worker_threads(1);
+    }
+    builder.enable_all().build()
 }
 
 #[derive(Deserialize)]

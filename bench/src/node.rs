@@ -28,9 +28,6 @@ pub const NOTE: &str = "Called about the annual meeting.";
 /// The association's short name.
 pub const ASSOCIATION: &str = "bench";
 
-/// How many threads a node has.
-const THREADS: &str = "TOKIO_WORKER_THREADS";
-
 /// What a node must know that is secret.
 #[derive(Clone)]
 pub struct Secrets {
@@ -66,10 +63,6 @@ pub struct Program {
 impl Program {
     /// Starts it with what it must know of a database.
     pub fn start(mut command: Command, database_url: &str, secrets: &Secrets) -> anyhow::Result<Self> {
-        // One thread leaves the other core to Postgres; on a machine with more, say so in the environment.
-        if std::env::var_os(THREADS).is_none() {
-            command.env(THREADS, "1");
-        }
         secrets.tell(&mut command, database_url);
         let mut child = command
             .stdin(Stdio::null())

@@ -193,7 +193,7 @@ impl Bench {
     pub fn setup(&self) -> anyhow::Result<String> {
         let Size { runs, seconds, .. } = self.size;
         Ok(format!(
-            "Ours:     {}, one process and one thread, over HTTP from wrk or from here.\n\
+            "Ours:     {}, in a process of its own, over HTTP from wrk or from here.\n\
              Baseline: cqrs-es + postgres-es in this process, a thread for each core.\n\
              Postgres: {}.\n\
              {runs} run(s) of {seconds} s on each side, in turn, a checkpoint before each; medians. Both sides begin with \
