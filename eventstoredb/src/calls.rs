@@ -7,7 +7,7 @@ use guildhall_event_store::{Clock, EventStore};
 use guildhall_web::TokenKeys;
 use http::{Uri, header, uri::Authority};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, body::Body, server::Grpc};
+use tonic::{Code, Request, Response, Status, body::Body, server::Grpc};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 use uuid::Uuid;
@@ -157,7 +157,8 @@ fn refused(path: &str) -> Status {
     } else {
         Status::unimplemented("this endpoint reads streams and `$all`; it answers no other call")
     };
-    counted::<()>("other", Err(status)).err().unwrap_or_else(|| Status::internal("a refusal is an error"))
+    count("other", status.code());
+    status
 }
 
 /// By what name and port the client called.
@@ -168,7 +169,10 @@ fn authority(request: &http::Request<Body>) -> Option<Uri> {
 }
 
 fn counted<T>(call: &'static str, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
-    let code = outcome.as_ref().map_or_else(Status::code, |_| tonic::Code::Ok);
-    metrics::counter!("eventstoredb_calls_total", "call" => call, "code" => format!("{code:?}")).increment(1);
+    count(call, outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));
     outcome.map(Response::new)
+}
+
+fn count(call: &'static str, code: Code) {
+    metrics::counter!("eventstoredb_calls_total", "call" => call, "code" => format!("{code:?}")).increment(1);
 }

@@ -9,7 +9,7 @@ use tonic::Status;
 use crate::wire::read::{FilterOn, FilterOptions, Window};
 
 /// Clients ask for the absence of a word by look-ahead, so matching may have to go back. It goes back so often only.
-const BACKTRACKS: usize = 10_000;
+const BACKTRACKS: usize = 1_000;
 const REGEX_BYTES: usize = 1024;
 const COMPILED_BYTES: usize = 256 * 1024;
 const PREFIXES: usize = 64;

@@ -5,7 +5,7 @@
 //! order of all history. Reads go forwards and backwards, subscriptions go on with what is recorded later.
 //!
 //! * [`Endpoint`] is the door: it listens, and serves until it is told to stop.
-//! * `calls` tells one call from another; what changes anything is refused.
+//! * `connections` lets so many clients in, and `calls` tells one call from another; what changes anything is refused.
 //! * `access` is who calls: no call is answered without a token, and none goes on after the token has expired.
 //! * `asked` turns a request into what can be read, or says what is wrong with it.
 //! * `reading` answers what has an end, `following` what has none; `history` gets the pages for both.

@@ -82,4 +82,33 @@ mod tests {
         assert_eq!(alone.problems(), ["eventstoredb.tls_certificate and eventstoredb.tls_key must be set together"]);
         assert_eq!(EventStoreDb::default().problems(), Vec::<String>::new());
     }
+
+    #[cfg(feature = "eventstoredb")]
+    #[tokio::test]
+    async fn what_is_set_is_served_and_what_is_wrong_is_named() {
+        use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
+        use guildhall_sandbox::testing::TestDatabase;
+        use guildhall_web::TokenKeys;
+
+        let database = TestDatabase::create().await;
+        let options = StoreOptions::new(database.url(), KeyEncryptionKey::generate());
+        let store = EventStore::open(options, Clock::system()).await.unwrap();
+        let keys = TokenKeys::parse(&KeyEncryptionKey::generate().encoded()).unwrap();
+        let bound = async |settings: &EventStoreDb| bound(settings, &store, &keys).await;
+
+        assert!(bound(&EventStoreDb::default()).await.unwrap().is_none());
+        let plain = EventStoreDb { listen: Some(([127, 0, 0, 1], 0).into()), ..EventStoreDb::default() };
+        let endpoint = bound(&plain).await.unwrap().unwrap();
+
+        let taken = EventStoreDb { listen: Some(endpoint.address()), ..EventStoreDb::default() };
+        let said = format!("{:#}", bound(&taken).await.err().unwrap());
+        assert!(
+            said.starts_with(&format!("eventstoredb.listen: {} cannot be listened on", endpoint.address())),
+            "{said}"
+        );
+        let nowhere = Some(PathBuf::from("/nowhere/node.pem"));
+        let encrypted = EventStoreDb { tls_certificate: nowhere.clone(), tls_key: nowhere, ..plain };
+        let said = format!("{:#}", bound(&encrypted).await.err().unwrap());
+        assert!(said.starts_with("eventstoredb.tls_certificate: /nowhere/node.pem cannot be read"), "{said}");
+    }
 }

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use guildhall_eventstoredb::{Limits, wire::read::Place};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::time::timeout;
 use tonic::Code;
 
-use crate::world::{LAWYERS, NURSES, World, following, member, of_all, small_pages, told};
+use crate::world::{LAWYERS, NURSES, PATIENCE, World, following, member, of_all, small_pages, told};
 
 #[tokio::test]
 async fn an_association_opens_so_many_reads_and_no_more() {
@@ -22,12 +23,15 @@ async fn an_association_opens_so_many_reads_and_no_more() {
 
     drop(first);
     // The server hears of it when it next has something to say or to hear.
-    let mut third = None;
-    while third.is_none() {
-        third = client.open(subscription.clone()).await.ok();
-        tokio::task::yield_now().await;
-    }
-    third.unwrap().until_caught_up().await;
+    let third = timeout(PATIENCE, async {
+        loop {
+            match client.open(subscription.clone()).await {
+                Ok(third) => return third,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    third.await.expect("a place is free again").until_caught_up().await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const READ: &str = "/event_store.client.streams.Streams/Read";
 
