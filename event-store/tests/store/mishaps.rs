@@ -157,6 +157,8 @@ impl World {
         for ((unit, _), answer) in units.iter().zip(waiting) {
             outcomes.push(self.outcome(unit, answer).await);
         }
+        // It may not have happened, where nothing was asked of this node.
+        self.wire.disarm();
         if matches!(mishap, Some(Mishap::Restarted)) {
             self.node.store.shutdown().await;
             self.node = Node::start(&self.wire.url).await;

@@ -72,6 +72,11 @@ impl Proxy {
         *self.wire.armed.lock().expect("no wire panics") = Some(fault);
     }
 
+    /// Lets nothing happen any more.
+    pub(crate) fn disarm(&self) {
+        *self.wire.armed.lock().expect("no wire panics") = None;
+    }
+
     /// Whether the failure has not happened yet.
     pub(crate) fn is_armed(&self) -> bool {
         self.wire.armed.lock().expect("no wire panics").is_some()
