@@ -171,6 +171,7 @@ impl Baseline {
     pub async fn load(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<f64> {
         let repository = PostgresEventRepository::new(self.pool.clone());
         let store = PersistedEventStore::<_, Notebook>::new_event_store(repository);
+        store.load_aggregate("nobody").await.map_err(|error| anyhow::anyhow!("loading nobody: {error}"))?;
         let started = Instant::now();
         for id in 0..notebooks {
             let loaded = store.load_aggregate(&format!("{prefix}-{id}")).await;
