@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::bank_account::{BankAccount, BankCommand, BankError, BankEvent, Fees, Statement, framework, story};
-use crate::support::{another_node, open_store, tenant};
+use crate::{
+    proxy::{Fault, How, Proxy, Way},
+    support::{another_node, open_store, tenant},
+};
 
 #[expect(dead_code, reason = "a program of its own, too")]
 #[path = "../../examples/bank_account.rs"]
@@ -150,6 +153,24 @@ async fn of_many_commands_at_once_none_is_lost_also_across_a_restart() {
     join_all((0..64).map(|_| deposit_until_done(&store))).await;
     let account = loaded(&CqrsStore::new(store, tenant(1)), "ada").await;
     assert_eq!((account.aggregate.cents, account.version), (128, 129));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_recorded_once_and_answered() {
+    let (database, _store) = open_store().await;
+    let wire = Proxy::before(database.url()).await;
+    let handle = CqrsStore::new(another_node(&wire.url).await, tenant(1));
+    opened(&handle, "ada", 0).await;
+    for nth in 0..20 {
+        let context = loaded(&handle, "ada").await;
+        wire.arm(Fault { way: Way::Reply, after: nth, how: How::Closed });
+        let deposit = vec![BankEvent::Deposited { cents: 1 }];
+        let committed = handle.commit(deposit, context, HashMap::new()).await.expect("it is recorded");
+        assert_eq!(committed.len(), 1, "whoever asked is told, as if nothing had happened");
+        assert!(!wire.is_armed(), "the answer was cut off");
+    }
+    let account = loaded(&handle, "ada").await;
+    assert_eq!((account.aggregate.cents, account.version), (20, 21));
 }
 
 /// Does the same on three kinds of stores, and expects the state that the events make.
