@@ -37,6 +37,7 @@ mod error;
 mod eviction;
 mod head;
 mod integrity;
+mod line;
 mod load;
 mod options;
 pub mod partitions;

@@ -5,11 +5,10 @@
 
 use std::pin::pin;
 
-use deadpool_postgres::{ClientWrapper, Pool};
 use futures::TryStreamExt as _;
 use guildhall_aggregates::{Decide, StoredEvent, TenantId};
 use tokio_postgres::{
-    Row,
+    Client, Row,
     types::{BorrowToSql, Type},
 };
 use uuid::Uuid;
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     error::LoadError,
+    line::{Lines, Statements},
     options::MAX_PAGE,
     read,
     record::StreamId,
@@ -68,13 +68,13 @@ pub struct Loaded<A> {
 
 /// Loads streams, over connections of its own whose statements are prepared.
 pub(crate) struct Loader {
-    pool: Pool,
+    lines: Lines,
     snapshots: Option<Snapshots>,
 }
 
 impl Loader {
-    pub(crate) fn new(pool: Pool, snapshots: Option<Snapshots>) -> Self {
-        Self { pool, snapshots }
+    pub(crate) fn new(lines: Lines, snapshots: Option<Snapshots>) -> Self {
+        Self { lines, snapshots }
     }
 
     /// Folds in what was recorded after `loaded.version`. If it fails half-way, what was folded in stays, and the
@@ -85,21 +85,13 @@ impl Loader {
         id: Uuid,
         loaded: &mut Loaded<A>,
     ) -> Result<(), LoadError> {
-        let client = self.pool.get().await.map_err(StoreError::from)?;
         let stream = StreamId::new(A::Event::CATEGORY, id);
-        let page = Page { client: &client, tenant, stream: &stream, snapshots: self.snapshots.as_ref() };
-        let (mut folded, mut last) = (0, MAX_PAGE as u64);
-        if loaded.version == 0
-            && self.snapshots.is_some()
-            && let Some(count) = page.since_snapshot(loaded).await?
-        {
-            (folded, last) = (count, count);
-        }
-        while last == MAX_PAGE as u64 {
-            last = page.after_version(loaded).await?;
-            folded += last;
-        }
-        if let Some(snapshots) = &self.snapshots {
+        let snapshots = self.snapshots.as_ref();
+        let folding = async |client: &Client, statements: &mut Statements| {
+            Reading { client, statements, tenant, stream: &stream, snapshots }.all(loaded).await
+        };
+        let folded = self.lines.with(folding).await?;
+        if let Some(snapshots) = snapshots {
             snapshots.offer(tenant, &stream, loaded, folded);
         }
         Ok(())
@@ -107,41 +99,59 @@ impl Loader {
 
     /// Ends all connections.
     pub(crate) fn close(&self) {
-        self.pool.close();
+        self.lines.close();
     }
 }
 
-/// At most [`MAX_PAGE`] events of one stream.
-struct Page<'a> {
-    client: &'a ClientWrapper,
+/// One stream on its way in.
+struct Reading<'a> {
+    client: &'a Client,
+    statements: &'a mut Statements,
     tenant: TenantId,
     stream: &'a StreamId,
     snapshots: Option<&'a Snapshots>,
 }
 
-impl Page<'_> {
-    /// Folds in what comes next, and says how many events that were.
-    async fn after_version<A: Decide>(&self, loaded: &mut Loaded<A>) -> Result<u64, LoadError> {
+impl Reading<'_> {
+    /// Folds in all that is new, page by page, and says how many events that were.
+    async fn all<A: Decide>(&mut self, loaded: &mut Loaded<A>) -> Result<u64, LoadError> {
+        let (mut folded, mut last) = (0, MAX_PAGE as u64);
+        if loaded.version == 0
+            && self.snapshots.is_some()
+            && let Some(count) = self.since_snapshot(loaded).await?
+        {
+            (folded, last) = (count, count);
+        }
+        while last == MAX_PAGE as u64 {
+            last = self.after_version(loaded).await?;
+            folded += last;
+        }
+        Ok(folded)
+    }
+
+    /// Folds in the next page, and says how many events that were.
+    async fn after_version<A: Decide>(&mut self, loaded: &mut Loaded<A>) -> Result<u64, LoadError> {
         let version = read::signed(loaded.version);
         let folded = self.fold(AFTER_VERSION, Type::INT8, &version, loaded).await?;
         Ok(folded.expect("only a snapshot is of no use, and none was asked for"))
     }
 
     /// Folds in the snapshot and what was recorded after it. `None`, and nothing folded, where the snapshot is of no use.
-    async fn since_snapshot<A: Decide>(&self, loaded: &mut Loaded<A>) -> Result<Option<u64>, LoadError> {
+    async fn since_snapshot<A: Decide>(&mut self, loaded: &mut Loaded<A>) -> Result<Option<u64>, LoadError> {
         let fingerprint = snapshot::fingerprint::<A>();
         self.fold(SINCE_SNAPSHOT, Type::BYTEA, &fingerprint.as_slice(), loaded).await
     }
 
     async fn fold<A: Decide>(
-        &self,
-        query: &str,
+        &mut self,
+        query: &'static str,
         from_type: Type,
         from: &(dyn tokio_postgres::types::ToSql + Sync),
         loaded: &mut Loaded<A>,
     ) -> Result<Option<u64>, LoadError> {
         let types = [Type::UUID, Type::TEXT, Type::UUID, Type::INT8, from_type];
-        let statement = self.client.prepare_typed_cached(query, &types).await.map_err(StoreError::from)?;
+        let prepared = self.statements.prepared(self.client, query, &types).await;
+        let statement = prepared.map_err(StoreError::from)?;
         let (tenant, category) = (self.tenant.uuid(), &*self.stream.category);
         let limit = read::signed(MAX_PAGE as u64);
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =

@@ -13,6 +13,7 @@ use crate::{
     UnitOutcome,
     error::said,
     head::Head,
+    line::Lines,
     load::{self, Loader},
     read,
     snapshot::Snapshots,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// How long a reader waits for a connection.
-const POOL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const POOL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A page of history takes milliseconds; compiling its plan would take a hundred times as long.
 const READING: &str = "-c statement_timeout=60s -c jit=off";
@@ -58,8 +59,9 @@ impl EventStore {
     /// The address makes no sense, nobody answers there, nothing was migrated, or personal data is under another key.
     pub async fn open(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
         let config = config(&options.database_url)?;
-        let loading = pool(&config, options.pool_size.div_ceil(2), &format!("{READING} {}", load::SETTINGS))?;
-        let pool = pool(&config, options.pool_size, READING)?;
+        let settings = format!("{READING} {}", load::SETTINGS);
+        let lines = Lines::new(with_settings(&config, &settings), options.pool_size.div_ceil(2))?;
+        let pool = pool(with_settings(&config, READING), options.pool_size)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let head = Arc::new(Head::new());
         head.look(&pool).await?;
@@ -68,7 +70,7 @@ impl EventStore {
         let snapshots = options
             .snapshot_after
             .map(|after| Snapshots::start(after, vault.clone(), pool.clone(), clock.clone(), &tasks, stop.clone()));
-        let loader = Loader::new(loading, snapshots);
+        let loader = Loader::new(lines, snapshots);
         let writer = Writer::start(&options, config, pool.clone(), clock.clone(), Arc::clone(&head), &tasks);
         Ok(Self { inner: Arc::new(Inner { clock, pool, vault, loader, writer, head, tasks, stop }) })
     }
@@ -211,10 +213,15 @@ fn config(database_url: &str) -> Result<Config, StoreError> {
     Ok(config)
 }
 
-fn pool(config: &Config, size: usize, settings: &str) -> Result<Pool, StoreError> {
+/// The same database under further settings; they win over those in its address.
+fn with_settings(config: &Config, settings: &str) -> Config {
     let mut config = config.clone();
     let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
     config.options(format!("{given}{settings}"));
+    config
+}
+
+fn pool(config: Config, size: usize) -> Result<Pool, StoreError> {
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(size)
