@@ -1,10 +1,10 @@
 //! Commands, one event each.
 
-use super::{Bench, Ours};
+use super::{Bench, Ours, measured};
 use crate::{
     cpu::Server,
     load::open,
-    machine::{Machine, connect},
+    machine::connect,
     report::{Run, Side, median},
 };
 
@@ -19,8 +19,10 @@ pub fn spread(bench: &Bench, connections: u32) -> anyhow::Result<Vec<Run>> {
     let ours = Ours::start(bench, members)?;
     let baseline = bench.baseline(connections, members)?;
     let runs = bench.in_turn(|| {
+        bench.settle()?;
         let ours = ours.send(bench, &bench.machine, connections)?;
-        let baseline = bench.measured(&bench.machine, Server::Ourselves, || {
+        bench.settle()?;
+        let baseline = measured(&bench.machine, Server::Ourselves, || {
             bench.runtime.block_on(baseline.send(connections.into(), members, bench.size.seconds))
         })?;
         Ok(Run { ours, baseline: Some(baseline) })
@@ -42,6 +44,7 @@ pub fn half_peak(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     println!("  {:.0} commands a second", peak / 2.0);
     let runs = bench.in_turn(|| {
         let load = || open::send(&ours.node.target, peak / 2.0, bench.size.seconds, &ours.members.ids);
+        bench.settle()?;
         let side = ours.measured(bench, &bench.machine, load)?;
         Ok(Run { ours: Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side }, baseline: None })
     })?;
@@ -53,10 +56,12 @@ pub fn half_peak(bench: &Bench) -> anyhow::Result<Vec<Run>> {
 pub fn hot(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     bench.in_turn(|| {
         let ours = Ours::start(bench, 1)?;
+        bench.settle()?;
         let side = ours.send(bench, &bench.machine, FULL_LOAD)?;
         ours.node.stop()?;
         let baseline = bench.baseline(HOT_WORKERS, 1)?;
-        let baseline = bench.measured(&bench.machine, Server::Ourselves, || {
+        bench.settle()?;
+        let baseline = measured(&bench.machine, Server::Ourselves, || {
             bench.runtime.block_on(baseline.send(HOT_WORKERS.into(), 1, bench.size.seconds))
         })?;
         Ok(Run { ours: side, baseline: Some(baseline) })
@@ -65,14 +70,14 @@ pub fn hot(bench: &Bench) -> anyhow::Result<Vec<Run>> {
 
 /// The whole node beside the bare pipeline.
 pub fn share_of_limit(bench: &Bench) -> anyhow::Result<Vec<Run>> {
-    beside(bench, &bench.machine, &Ours::start(bench, bench.size.members)?, &Ours::limit(bench)?)
+    beside(bench, &Ours::start(bench, bench.size.members)?, &Ours::limit(bench)?)
 }
 
 /// A node whose history is sealed while it grows, beside one whose is not. Both hash their events, and the sealer's own
 /// process counts as ours.
 pub fn integrity_cost(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let sealed = Ours::start(bench, bench.size.members)?.sealed()?;
-    let runs = beside(bench, &bench.machine, &sealed, &Ours::start(bench, bench.size.members)?)?;
+    let runs = beside(bench, &sealed, &Ours::start(bench, bench.size.members)?)?;
     let reached = bench.runtime.block_on(async {
         let client = connect(sealed.database.url()).await?;
         let reached = "SELECT (SELECT max(position) FROM es.checkpoint), (SELECT max(position) FROM es.event)";
@@ -84,10 +89,12 @@ pub fn integrity_cost(bench: &Bench) -> anyhow::Result<Vec<Run>> {
 }
 
 /// Two servers under full load in turn.
-pub fn beside(bench: &Bench, machine: &Machine, one: &Ours, other: &Ours) -> anyhow::Result<Vec<Run>> {
+fn beside(bench: &Bench, one: &Ours, other: &Ours) -> anyhow::Result<Vec<Run>> {
     bench.in_turn(|| {
-        let ours = one.send(bench, machine, FULL_LOAD)?;
-        let baseline = Some(other.send(bench, machine, FULL_LOAD)?);
+        bench.settle()?;
+        let ours = one.send(bench, &bench.machine, FULL_LOAD)?;
+        bench.settle()?;
+        let baseline = Some(other.send(bench, &bench.machine, FULL_LOAD)?);
         Ok(Run { ours, baseline })
     })
 }

@@ -220,24 +220,23 @@ impl Bench {
             .collect()
     }
 
-    /// Measures a load: commands a second, times to an answer, and who used the processors.
-    fn measured(
-        &self,
-        machine: &Machine,
-        server: Server,
-        load: impl FnOnce() -> anyhow::Result<Outcome>,
-    ) -> anyhow::Result<Side> {
-        self.runtime.block_on(machine.checkpoint())?;
-        let meter = Meter::start(server, machine.pid()?)?;
-        let Outcome { commands, seconds, p99_ms } = load()?;
-        let cpu = meter.stop(commands)?;
-        Ok(Side { figure: commands as f64 / seconds, p99_ms: Some(p99_ms), cpu: Some(cpu) })
+    /// Writes out what is in memory, so that no run pays for another's.
+    fn settle(&self) -> anyhow::Result<()> {
+        self.runtime.block_on(self.machine.checkpoint())
     }
 
     /// The baseline with notebooks of one note each.
     fn baseline(&self, workers: u32, notebooks: usize) -> anyhow::Result<Baseline> {
         self.runtime.block_on(Baseline::start(&self.machine.url(), workers, notebooks, 1))
     }
+}
+
+/// Measures a load: commands a second, times to an answer, and who used the processors.
+fn measured(machine: &Machine, server: Server, load: impl FnOnce() -> anyhow::Result<Outcome>) -> anyhow::Result<Side> {
+    let meter = Meter::start(server, machine.pid()?)?;
+    let Outcome { commands, seconds, p99_ms } = load()?;
+    let cpu = meter.stop(commands)?;
+    Ok(Side { figure: commands as f64 / seconds, p99_ms: Some(p99_ms), cpu: Some(cpu) })
 }
 
 /// Our side: a node that serves, and members on record.
@@ -309,7 +308,7 @@ impl Ours {
     ) -> anyhow::Result<Side> {
         let before = bench.runtime.block_on(head(self.database.url()))?;
         let mut answered = 0;
-        let side = bench.measured(machine, self.server(), || load().inspect(|outcome| answered = outcome.commands))?;
+        let side = measured(machine, self.server(), || load().inspect(|outcome| answered = outcome.commands))?;
         let stored = bench.runtime.block_on(head(self.database.url()))?.saturating_sub(before);
         anyhow::ensure!(stored >= answered, "{answered} commands were answered and {stored} events stored");
         Ok(side)

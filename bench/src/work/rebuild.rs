@@ -20,7 +20,7 @@ pub fn directory(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let url = bench.machine.url();
     let baseline = bench.runtime.block_on(crate::baseline::Baseline::start(&url, 8, members, NOTES))?;
     bench.in_turn(|| {
-        bench.runtime.block_on(bench.machine.checkpoint())?;
+        bench.settle()?;
         let mut command = Command::new(&bench.guildhall);
         command.args(["--json", "rebuild", "directory", "--repair"]);
         secrets.tell(&mut command, database.url());
@@ -28,7 +28,7 @@ pub fn directory(bench: &Bench) -> anyhow::Result<Vec<Run>> {
         let output = command.output().context("starting guildhall rebuild")?;
         let seconds = started.elapsed().as_secs_f64();
         anyhow::ensure!(output.status.success(), "rebuild: {}", String::from_utf8_lossy(&output.stderr));
-        bench.runtime.block_on(bench.machine.checkpoint())?;
+        bench.settle()?;
         let baseline = bench.runtime.block_on(baseline.rebuild(members))?;
         Ok(Run { ours: Side::of(events as f64 / seconds), baseline: Some(Side::of(baseline)) })
     })
