@@ -392,8 +392,8 @@ def check_bundle(file, keys, kept):
     expect(end["count"] == header["count"] and next(entries, None) is None, "there is something after the last record")
     checks.finish(proven)
 
-    yield (f"{header['count']} of {size} records of {slug.decode()} ({checks.tenant}), from index {checks.first} on: all "
-           "there, in order, unaltered and as signed.")
+    yield (f"{header['count']} of {size} records of {slug.decode()} ({checks.tenant}), from index {checks.first} on: "
+           "all there, in order, unaltered and as signed.")
     if header["asked"]:
         yield f"They are those {header['asked']}, and {sum(header['edges'].values())} beside them to show the edges."
     yield str(signed)
@@ -423,11 +423,11 @@ def check_proof(file, keys):
 
 
 def keys_of(arguments):
-    """Verifier keys: each given as such, or as a file that has one on each line."""
+    """Verifier keys: each given as such, or as a file that has one at the beginning of each line."""
     for argument in arguments:
         if os.path.exists(argument):
             with open(argument, encoding="utf-8") as file:
-                yield from (Key(line.strip()) for line in file if line.strip())
+                yield from (Key(line.split()[0]) for line in file if line.strip())
         else:
             yield Key(argument)
 
@@ -454,8 +454,8 @@ def main(arguments=None):
     prove = commands.add_parser("prove", help="check what `guildhall audit prove` printed")
     for command in (bundle, prove):
         command.add_argument("file")
-        command.add_argument("--key", action="append", required=True, help="verifier key you trust, or file of them")
-    bundle.add_argument("--checkpoint", action="append", default=[], help="file of checkpoints you kept")
+        command.add_argument("--key", nargs="+", action="extend", required=True, help="keys you trust, or files of them")
+    bundle.add_argument("--checkpoint", nargs="+", action="extend", default=[], help="files of checkpoints you kept")
     options = parser.parse_args(arguments)
     try:
         keys = list(keys_of(options.key))

@@ -3,6 +3,7 @@
 mod documents;
 mod guides;
 mod import;
+mod integrity;
 mod postgres_es;
 mod promises;
 mod recovery;
