@@ -127,6 +127,8 @@ impl<'a, A: Decide> Drive<'a, A> {
                 while let Some(waiting) = self.pending.pop_front() {
                     self.answer(waiting, Err(trouble.answer()));
                 }
+            } else if !self.pending.is_empty() {
+                self.began = Instant::now();
             }
         }
     }
@@ -166,8 +168,8 @@ impl<'a, A: Decide> Drive<'a, A> {
             drop(state);
             tokio::time::sleep_until(turn.into()).await;
             state = lane.state.lock().await;
+            self.began = Instant::now();
         }
-        self.began = Instant::now();
         if turn.is_some() || lane.has_news_for(&state) {
             let moved = state.catch_up(&self.shared.store, lane).await?;
             if moved && turn.is_some() {
@@ -190,8 +192,9 @@ impl<'a, A: Decide> Drive<'a, A> {
         match self.shared.store.append(unit).await {
             Ok(UnitOutcome::Appended(receipts)) => {
                 let mut state = self.lane.state.lock().await;
-                state.keep(base, events);
-                state.won(self.began.elapsed());
+                let now = Instant::now();
+                state.keep(base, events, now);
+                state.won(now - self.began, now);
                 drop(state);
                 self.shared.note(&receipts);
                 self.settle(refused, receipts);
@@ -234,9 +237,8 @@ impl<'a, A: Decide> Drive<'a, A> {
 
     /// Sends those back whose callers will not wait much longer. Nothing of what is pending was recorded.
     fn send_late_ones_back(&mut self) {
-        let now = Instant::now();
-        let is_late =
-            |waiting: &Waiting<A>| !waiting.patient && now.duration_since(waiting.since) > self.options.longest_wait;
+        let (began, longest_wait) = (self.began, self.options.longest_wait);
+        let is_late = |waiting: &Waiting<A>| !waiting.patient && began.duration_since(waiting.since) > longest_wait;
         if self.pending.iter().any(is_late) {
             let (late, in_time) = std::mem::take(&mut self.pending).into_iter().partition(is_late);
             self.pending = in_time;

@@ -223,10 +223,10 @@ impl<A: Decide> State<A> {
 
     /// Notes that a unit was recorded in a round that took so long. On a contested stream others go first for a moment:
     /// else the node that has just won would win again, because the others have yet to read what it did.
-    pub(super) fn won(&mut self, took: Duration) {
+    pub(super) fn won(&mut self, took: Duration, now: Instant) {
         if self.contested > 0 {
             self.contested -= 1;
-            self.turn = Some(Instant::now() + GIVES_WAY_AT_MOST.min(GIVES_WAY_FOR * took));
+            self.turn = Some(now + GIVES_WAY_AT_MOST.min(GIVES_WAY_FOR * took));
         }
     }
 
@@ -236,7 +236,7 @@ impl<A: Decide> State<A> {
     }
 
     /// Folds in what was just recorded on top of version `base`.
-    pub(super) fn keep(&mut self, base: u64, events: Vec<A::Event>) {
+    pub(super) fn keep(&mut self, base: u64, events: Vec<A::Event>, now: Instant) {
         // A reader may have caught up in the meantime, or the tail may have read some of it: that is not folded in twice.
         let Some(known) = self.known.version.checked_sub(base) else {
             self.ahead = None;
@@ -246,7 +246,7 @@ impl<A: Decide> State<A> {
             self.ahead = None;
         }
         self.fold(events.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX)));
-        self.seen = Some(Instant::now());
+        self.seen = Some(now);
     }
 
     /// Folds in what another node recorded, if it is the next event. Else it is left to whoever needs the state to
@@ -296,7 +296,7 @@ mod tests {
             let mut state = State::<Association>::default();
             state.fold([renamed("zero")]);
             state.fold(recorded[..known].to_vec());
-            state.keep(1, recorded.to_vec());
+            state.keep(1, recorded.to_vec(), Instant::now());
             assert_eq!(state.known.version, 4);
         }
     }
@@ -304,15 +304,16 @@ mod tests {
     #[test]
     fn after_a_round_on_a_contested_stream_others_go_first() {
         let mut state = State::<Association>::default();
-        state.won(Duration::from_secs(1));
+        let (round, now) = (Duration::from_secs(1), Instant::now());
+        state.won(round, now);
         assert_eq!(state.turn(), None, "nobody else was seen");
         state.contested();
         for _ in 0..CONTESTED_FOR {
-            state.won(Duration::from_secs(1));
+            state.won(round, now);
             let turn = state.turn().expect("others go first");
-            assert!(turn <= Instant::now() + GIVES_WAY_AT_MOST, "and not for long");
+            assert_eq!(turn, now + GIVES_WAY_AT_MOST, "and not for long");
         }
-        state.won(Duration::from_secs(1));
+        state.won(round, now);
         assert_eq!(state.turn(), None, "they have not come for long");
     }
 }

@@ -126,6 +126,7 @@ impl Tail<'_> {
             for event in self.store.read_after(first - 1, usize::try_from(take).unwrap_or(usize::MAX)).await? {
                 self.lanes.hear(&event);
             }
+            metrics::counter!("command_tail_events_total").increment(take);
             room -= take;
             if room == 0 {
                 return Ok(Some(first + take - 1));
