@@ -2,6 +2,7 @@
 
 import copy
 import io
+import json
 import tempfile
 import unittest
 from contextlib import redirect_stdout
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import verify
 from clerk import (
-    CLERK, MINUTE, START, STRANGER, SUCCESSOR, beside, bundle, checkpoint, consistency, dated, encoded, history, inclusion,
-    proof, rfc3339, root_of, text_of,
+    CLERK, MINUTE, START, STRANGER, SUCCESSOR, beside, bundle, checkpoint, consistency, dated, encoded, history,
+    inclusion, proof, rfc3339, root_of, text_of,
 )
+
+SAMPLE = Path(__file__).parent / "sample"
 
 
 class Case(unittest.TestCase):
@@ -112,7 +115,7 @@ class Bundles(Case):
     def test_a_bundle_goes_on_from_every_checkpoint_that_was_kept(self):
         kept = [checkpoint(self.records[:size]) for size in (1, 8, 13, 23)]
         self.holds(bundle(self.records), "".join(kept))
-        self.assertIn("4 checkpoints", self.holds(bundle(self.records), *kept))
+        self.assertIn("you kept (4)", self.holds(bundle(self.records), *kept))
         self.holds(dated(self.records, 10, 14, old=5), checkpoint(self.records[:5]))
         self.holds(dated(self.records, 10, 14), checkpoint(self.records[:12]))
 
@@ -236,8 +239,8 @@ def others(value):
 
 
 class EveryField(Case):
-    def every_change_fails(self, lines, but=(), command="bundle"):
-        self.holds(lines, command=command)
+    def every_change_fails(self, lines, but=(), command="bundle", key=CLERK.vkey):
+        self.holds(lines, command=command, key=key)
         for number, line in enumerate(lines):
             for path, value in leaves_of_json(line):
                 for other in others(value) if path not in but else ():
@@ -246,7 +249,7 @@ class EveryField(Case):
                     for step in path[:-1]:
                         inner = inner[step]
                     inner[path[-1]] = other
-                    code, said = self.judge(forged, command=command)
+                    code, said = self.judge(forged, command=command, key=key)
                     self.assertIn(code, (1, 2), f"{path} {value!r} -> {other!r} in line {number + 1}: {said}")
 
     # When the file was written is said and not signed. Other tests move the edges of a dated range.
@@ -255,6 +258,16 @@ class EveryField(Case):
 
     def test_no_field_of_a_dated_bundle_can_be_changed(self):
         self.every_change_fails(dated(history(9), 3, 6), but=[("created_at",), ("from",), ("to",)])
+
+    def test_no_field_of_what_the_program_wrote_can_be_changed(self):
+        def lines_of(name):
+            return [json.loads(line) for line in (SAMPLE / name).read_text(encoding="utf-8").splitlines()]
+
+        key = (SAMPLE / "keys.txt").read_text(encoding="utf-8").split()[0]
+        self.every_change_fails(lines_of("bundle.ndjson"), but=[("created_at",)], key=key)
+        self.every_change_fails(lines_of("proof.json"), command="prove", key=key)
+        kept = (SAMPLE / "earlier.checkpoint").read_text(encoding="utf-8")
+        self.assertIn("you kept (1)", self.holds(lines_of("bundle.ndjson"), kept, key=key))
 
     def test_no_field_of_a_proof_can_be_changed(self):
         self.every_change_fails([proof(history(9), 4)], command="prove")

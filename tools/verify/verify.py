@@ -398,7 +398,7 @@ def check_bundle(file, keys, kept):
         yield f"They are those {header['asked']}, and {sum(header['edges'].values())} beside them to show the edges."
     yield str(signed)
     if kept:
-        yield f"History goes on from each of the {len(kept)} checkpoints you kept."
+        yield f"History goes on from every checkpoint you kept ({len(kept)})."
     else:
         yield "You gave no checkpoint from earlier. Had all of history been replaced and signed anew, it would not show."
 
