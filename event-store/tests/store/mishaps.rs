@@ -110,6 +110,13 @@ impl Drop for Node {
     }
 }
 
+struct Asked {
+    unit: Unit,
+    elsewhere: bool,
+    /// None of its commands was recorded before this step.
+    is_new: bool,
+}
+
 struct World {
     database: TestDatabase,
     wire: Proxy,
@@ -128,7 +135,7 @@ impl World {
     }
 
     /// Sends all units at once, lets the mishap happen, and says what became of each.
-    async fn suffer(&mut self, units: &[(Unit, bool)], mishap: Option<&Mishap>) -> Vec<UnitOutcome> {
+    async fn suffer(&mut self, units: &[Asked], mishap: Option<&Mishap>) -> Vec<UnitOutcome> {
         let in_the_middle = matches!(mishap, Some(Mishap::Cancelled | Mishap::Terminated | Mishap::Crashed));
         let holder = self.database.connect().await;
         if in_the_middle {
@@ -139,7 +146,7 @@ impl World {
         }
         let waiting: Vec<_> = units
             .iter()
-            .map(|(unit, elsewhere)| if *elsewhere { &self.other } else { &self.node }.append(unit.clone()))
+            .map(|asked| if asked.elsewhere { &self.other } else { &self.node }.append(asked.unit.clone()))
             .collect();
         if in_the_middle && !units.is_empty() {
             until("an append waits for its turn", || async { self.appending("wait_event = 'advisory'").await > 0 })
@@ -154,8 +161,8 @@ impl World {
             holder.batch_execute("COMMIT").await.expect("it commits");
         }
         let mut outcomes = Vec::new();
-        for ((unit, _), answer) in units.iter().zip(waiting) {
-            outcomes.push(self.outcome(unit, answer).await);
+        for (asked, answer) in units.iter().zip(waiting) {
+            outcomes.push(self.outcome(asked, answer).await);
         }
         // It may not have happened, where nothing was asked of this node.
         self.wire.disarm();
@@ -167,7 +174,8 @@ impl World {
     }
 
     /// What a unit was told; whoever was told nothing, or only that it is not known, asks again.
-    async fn outcome(&self, unit: &Unit, answer: JoinHandle<Result<UnitOutcome, StoreError>>) -> UnitOutcome {
+    async fn outcome(&self, asked: &Asked, answer: JoinHandle<Result<UnitOutcome, StoreError>>) -> UnitOutcome {
+        let unit = &asked.unit;
         match answer.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(StoreError::Unavailable { .. })) => self.node.append_surely(unit).await,
@@ -176,7 +184,7 @@ impl World {
                 // What the dead node had sent is still under way, and the server does not know that it is dead.
                 until("the dead node's appends are over", || async { self.appending("true").await == 0 }).await;
                 match self.node.append_surely(unit).await {
-                    UnitOutcome::Duplicate(found) if is_all_of(unit, &found) => {
+                    UnitOutcome::Duplicate(found) if asked.is_new && is_all_of(unit, &found) => {
                         UnitOutcome::Appended(found.into_iter().map(|command| command.receipt).collect())
                     }
                     outcome => outcome,
@@ -289,7 +297,10 @@ fn whatever_goes_wrong_history_is_one_that_the_model_could_have_written() {
             for (wish, elsewhere) in wishes {
                 let expected = predicted.version(&wish) + wish.off_by;
                 predicted.judge(&wish, expected);
-                units.push((real(&wish, expected), elsewhere));
+                let known =
+                    |(id, ..): &(u128, usize, Vec<Option<u8>>)| model.commands.contains_key(&(wish.tenant, *id));
+                let is_new = !wish.commands.iter().any(known);
+                units.push(Asked { unit: real(&wish, expected), elsewhere, is_new });
                 sent.push((wish, expected));
             }
             let outcomes = world.suffer(&units, mishap.as_ref()).await;
