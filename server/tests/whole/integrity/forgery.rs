@@ -146,7 +146,8 @@ impl Forgery {
     }
 }
 
-/// Streams keep their keys where they have one, commands their hashes.
+/// Streams keep their keys where they have one, commands their hashes. Commands that recorded nothing are left out: nothing
+/// attests them, and they would contradict the new positions.
 const INSTALL: &str = "
     INSERT INTO es.stream (stream_key, first_position, tenant_id, id, category)
     SELECT coalesce(s.stream_key, 1000000 + row_number() OVER ()), f.first_position, tenant_id, id, category
@@ -162,8 +163,6 @@ const INSTALL: &str = "
            coalesce((array_agg(l.request_hash))[1], sha256('made up'))
     FROM es.event e LEFT JOIN aside.command_log l USING (tenant_id, command_id)
     GROUP BY tenant_id, command_id, e.stream_key;
-    INSERT INTO es.command_log SELECT l.* FROM aside.command_log l
-    WHERE l.event_count = 0 AND l.position <= (SELECT max(position) FROM es.event);
 ";
 
 /// What becomes of tiles and checkpoints when history was forged.
