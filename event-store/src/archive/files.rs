@@ -168,5 +168,5 @@ pub(super) fn hex(hash: Context) -> String {
 
 /// Names the file in what went wrong with it.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
-    move |source| ArchiveError::File { path: path.to_owned(), source }
+    move |reason| ArchiveError::File { path: path.to_owned(), reason }
 }

@@ -25,7 +25,7 @@ use tokio_postgres::{Client, error::SqlState, types::Type};
 use crate::{
     StoreError,
     partitions::{self, Partition, PartitionState},
-    read::{recorded, signed},
+    read::{natural, recorded, signed},
 };
 pub use files::{ArchiveFile, Manifest};
 use files::{COLUMNS, FORMAT, at, check, hex, load, sync_folder, write};
@@ -49,12 +49,12 @@ pub enum ArchiveError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be written or read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// There is no manifest of ours in the folder.
     #[error("{} is no manifest of an archive: {reason}", path.display())]
@@ -134,6 +134,13 @@ async fn archive_locked(
     if partition.state != PartitionState::Sealed {
         let state = format!("{name} is {:?}, not sealed; only a full partition can be archived", partition.state);
         return Err(ArchiveError::NotNow(state.to_lowercase()));
+    }
+    // Where history is put under checkpoints, all of it is: the sealer cannot go back for what has left.
+    let sealed = client.query_opt("SELECT position FROM es.sealed", &[]).await?;
+    if sealed.map(|row| natural(&row, 0)).transpose()?.is_some_and(|sealed| sealed < partition.last_position) {
+        let text =
+            format!("not all of {name} is under a signed checkpoint yet; run `guildhall audit checkpoint` first");
+        return Err(ArchiveError::NotNow(text));
     }
     let target = folder.join(name);
     if fs::try_exists(&target).await.map_err(at(&target))? {
