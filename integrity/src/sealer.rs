@@ -1,7 +1,7 @@
 //! The task that keeps the logs of all associations, signs them on a schedule, and carries checkpoints outside.
 //!
 //! One sealer works; those of other nodes stand by. It counts new events by association, page by page, and reads the leaves
-//! of an association once a tile is full. So an append pays for two short scans beside it and for nothing in its own
+//! of an association once they fill tiles enough. So an append pays for two short scans beside it and for nothing in its own
 //! transaction. How far it has come follows from the tiles: after a restart it looks at each association once.
 
 use std::{
@@ -27,6 +27,9 @@ use crate::{
 
 /// Events that are counted in one query.
 const PAGE: u64 = 10_000;
+/// How many events of an association are left to gather before its tiles are kept: as many as one transaction takes. What
+/// is less waits for the next checkpoint.
+const SHARE: u64 = crate::sign::PAGE as u64;
 /// How long a sealer waits where nothing is new, or little: a scan of few events costs almost what one of many does.
 const IDLE: Duration = Duration::from_secs(1);
 /// How many times as long as it worked a sealer pauses, so that it takes a small share of the database at most.
@@ -162,7 +165,7 @@ impl Session<'_> {
             let (count, position, tenant) = (natural(row, 0)?, natural(row, 1)?, TenantId::new(row.try_get(2)?));
             let pending = self.pending.entry(tenant).or_default();
             *pending += count;
-            if *pending >= WIDTH {
+            if *pending >= SHARE {
                 full.push(tenant);
             }
             self.unsigned.insert(tenant);
