@@ -252,6 +252,11 @@ async fn a_partition_that_is_not_full_or_not_as_it_was_recorded_stays() {
     assert!(refused.to_string().contains("not sealed"), "{refused}");
     let refused = history.archive("event_7").await.expect_err("it is not there");
     assert!(refused.to_string().contains("event_0, event_1, event_2"), "{refused}");
+    let half_sealed = "INSERT INTO es.sealed (position) VALUES (50)";
+    history.client.batch_execute(half_sealed).await.expect("the owner may do anything");
+    let refused = history.archive("event_0").await.expect_err("the sealer still needs it");
+    assert!(refused.to_string().contains("under a signed checkpoint"), "{refused}");
+    history.client.batch_execute("UPDATE es.sealed SET position = 99").await.expect("the owner may do anything");
     let tampering =
         "ALTER TABLE es.event_0 DISABLE TRIGGER ALL; UPDATE es.event_0 SET payload = '{}' WHERE position = 7";
     history.client.batch_execute(tampering).await.expect("the owner may do anything");
