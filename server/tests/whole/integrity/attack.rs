@@ -78,8 +78,8 @@ async fn no_attack_on_history_goes_unseen() {
                 Ok(()) => unseen.push(name),
                 Err(found) => println!("{name}\n    {found}"),
             }
-            history.restore().await;
         }
+        history.restore().await;
     }
     assert_eq!(history.audit().await, Ok(()), "after all attacks, when everything is as it was");
     unseen.extend(bundles.believed(&history));

@@ -56,7 +56,7 @@ impl History {
         history
     }
 
-    /// Whether anything is other than it was recorded.
+    /// Whether anything of history is other than it was recorded.
     pub(super) async fn is_changed(&self) -> bool {
         let row = self.attacker.query_one(DIFFERENCES, &[]).await.expect("tables can be compared");
         row.get::<_, i64>(0) > 0
@@ -179,14 +179,15 @@ const RESTORE: &str = "
     INSERT INTO es.checkpoint SELECT * FROM aside.checkpoint;
 ";
 
-/// How many rows are not what they were.
+/// How many rows are not what they were. Receipts of commands that recorded nothing do not count: they are not history, and
+/// nothing but their own position and version says that they were there.
 const DIFFERENCES: &str = "
     SELECT (SELECT count(*) FROM (TABLE es.event EXCEPT ALL TABLE aside.event) d)
          + (SELECT count(*) FROM (TABLE aside.event EXCEPT ALL TABLE es.event) d)
          + (SELECT count(*) FROM (TABLE es.stream EXCEPT ALL TABLE aside.stream) d)
          + (SELECT count(*) FROM (TABLE aside.stream EXCEPT ALL TABLE es.stream) d)
-         + (SELECT count(*) FROM (TABLE es.command_log EXCEPT ALL TABLE aside.command_log) d)
-         + (SELECT count(*) FROM (TABLE aside.command_log EXCEPT ALL TABLE es.command_log) d)
+         + (SELECT count(*) FROM (TABLE es.command_log EXCEPT ALL TABLE aside.command_log) d WHERE event_count <> 0)
+         + (SELECT count(*) FROM (TABLE aside.command_log EXCEPT ALL TABLE es.command_log) d WHERE event_count <> 0)
          + (SELECT count(*) FROM (TABLE es.log_tile EXCEPT ALL TABLE aside.log_tile) d)
          + (SELECT count(*) FROM (TABLE aside.log_tile EXCEPT ALL TABLE es.log_tile) d)
          + (SELECT count(*) FROM (TABLE es.log_tail EXCEPT ALL TABLE aside.log_tail) d)
