@@ -43,7 +43,8 @@ impl Topic {
     /// All topics of a generation.
     pub const ALL: [Self; 5] = [Self::Associations, Self::Members, Self::Memberships, Self::Events, Self::Billing];
 
-    /// Where the events of a category go; none for a category that nobody has placed.
+    /// Where the events of a category go; none for a category that nobody has placed, nor for those of other
+    /// applications' aggregates, which begin with `app_`.
     pub fn of_category(category: &str) -> Option<Self> {
         Some(match category {
             "association" => Self::Associations,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guildhall_event_store::RecordedEvent;
+use guildhall_event_store::{RecordedEvent, cqrs::is_foreign};
 use rdkafka::{
     ClientContext,
     error::KafkaError,
@@ -91,12 +91,14 @@ impl Producer {
         Ok(Self { client, deliveries, names, partitions: kafka.partitions, flights: VecDeque::new() })
     }
 
-    /// Sends events in order; `last` is what their partitions had before, and afterwards what they have then.
+    /// Sends events in order; `last` is what their partitions had before, and afterwards what they have then. Those of
+    /// other applications' aggregates are passed over: no topic is about them, and what they hold of persons may be clear.
     pub(super) fn send(&mut self, events: &[RecordedEvent], last: &mut Checkpoint) -> Result<(), RelayError> {
         let Some(newest) = events.last() else { return Ok(()) };
         let began = Instant::now();
-        let flight = Arc::new(AtomicUsize::new(events.len()));
-        for event in events {
+        let carried: Vec<_> = events.iter().filter(|event| !is_foreign(&event.stream.category)).collect();
+        let flight = Arc::new(AtomicUsize::new(carried.len()));
+        for event in &carried {
             let place = Place::of(event.tenant, &event.stream, self.partitions)
                 .ok_or_else(|| RelayError::NoTopic { category: event.stream.category.to_string() })?;
             let previous = last.last.advance(place, event.position);
@@ -110,7 +112,7 @@ impl Producer {
         last.position = newest.position;
         last.leaf_hash = Some(newest.leaf_hash);
         self.flights.push_back(Flight { unacknowledged: flight, leads_to: last.clone(), began });
-        metrics::counter!("relay_records_total", "kind" => "event").increment(events.len() as u64);
+        metrics::counter!("relay_records_total", "kind" => "event").increment(carried.len() as u64);
         Ok(())
     }
 

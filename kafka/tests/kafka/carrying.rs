@@ -30,6 +30,24 @@ async fn events_of_many_streams_arrive_once_in_order_and_unchanged() {
 }
 
 #[tokio::test]
+async fn events_of_other_applications_are_passed_over_and_readers_learn_how_far_history_is() {
+    let Some(world) = World::open().await else { return };
+    world.append(10, 5).await;
+    world.append_foreign(30).await;
+    let relay = world.relay();
+    let mut reader = world.reader();
+    reader.read_to(80).await;
+    world.append_foreign(2_500).await;
+    world.append(10, 5).await;
+    reader.read_to(2_630).await;
+    let mut ours = world.history().await;
+    ours.retain(|event| !guildhall_event_store::cqrs::is_foreign(&event.stream.category));
+    reader.assert_has_exactly(&ours, &world.kafka.prefix);
+    relay.shutdown().await;
+    assert_eq!(world.relay_row("position").await, 2_630);
+}
+
+#[tokio::test]
 async fn what_is_appended_while_the_relay_runs_arrives_too() {
     let Some(world) = World::open().await else { return };
     let relay = world.relay();

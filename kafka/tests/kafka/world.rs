@@ -101,6 +101,20 @@ impl World {
         }
     }
 
+    /// Appends events of another application's aggregate, each a stream of its own.
+    pub(crate) async fn append_foreign(&self, events: u64) {
+        let unit = |nth| Unit {
+            tenant: TenantId::new(Uuid::from_u64_pair(1, 0)),
+            stream: StreamId::new("app_order", Uuid::now_v7()),
+            expected_version: 0,
+            commands: vec![command(nth, 1)],
+        };
+        for outcome in join_all((0..events).map(|nth| self.store.append(unit(nth)))).await {
+            let outcome = outcome.expect("the store answers");
+            assert!(matches!(outcome, UnitOutcome::Appended(_)), "{outcome:?}");
+        }
+    }
+
     pub(crate) async fn head(&self) -> u64 {
         self.store.head().await.expect("the store answers")
     }
