@@ -43,8 +43,11 @@ pub fn serve(router: Router, limits: Limits) -> Router {
 struct Gate {
     places: Semaphore,
     limits: Limits,
-    meters: RwLock<HashMap<Box<str>, HashMap<(&'static str, StatusCode), Meters>>>,
+    meters: RwLock<HashMap<Box<str>, OfPath>>,
 }
+
+/// The meters of one path, by method and status.
+type OfPath = HashMap<(&'static str, StatusCode), Meters>;
 
 /// What is counted of the requests to one route that are answered alike.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! A node that relies on what its connection knows of a stream is never ahead of what another node did.
 
 use guildhall_event_store::{EventStore, StreamId, Unit, UnitOutcome, VerifyOptions};
-use tokio_postgres::NoTls;
+use guildhall_sandbox::testing::TestDatabase;
 
 use crate::support::{another_node, command, open_store, stream, tenant};
 
@@ -52,7 +52,7 @@ async fn one_that_is_too_late_does_not_fail_its_neighbours() {
 #[tokio::test]
 async fn whoever_was_faster_is_noticed_where_one_partition_ends_and_the_next_begins() {
     let (database, ours) = open_store().await;
-    divide_history_at(database.url(), 30).await;
+    divide_history_at(&database, 30).await;
     let theirs = another_node(database.url()).await;
     let (contested, filler) = (stream(), stream());
     assert!(is_appended(&append(&ours, &contested, 0).await));
@@ -67,14 +67,12 @@ async fn whoever_was_faster_is_noticed_where_one_partition_ends_and_the_next_beg
 }
 
 /// Makes an empty history's first partition end before `border`.
-async fn divide_history_at(url: &str, border: u64) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database is there");
-    tokio::spawn(connection);
+async fn divide_history_at(database: &TestDatabase, border: u64) {
     let divide = format!(
         "ALTER TABLE es.event DETACH PARTITION es.event_0;
          ALTER TABLE es.event ATTACH PARTITION es.event_0 FOR VALUES FROM (0) TO ({border});
          CREATE TABLE es.event_rest (LIKE es.event_0 INCLUDING ALL);
          ALTER TABLE es.event ATTACH PARTITION es.event_rest FOR VALUES FROM ({border}) TO (10000000)"
     );
-    client.batch_execute(&divide).await.expect("its owner may do that");
+    database.connect().await.batch_execute(&divide).await.expect("its owner may do that");
 }
