@@ -183,7 +183,7 @@ pub(super) struct State<A> {
     pub(super) known: Loaded<A>,
     /// `known` and what was decided since. Only there once several commands were decided together, and only
     /// while every one of them was recorded; so a failure costs a copy, and success costs none.
-    pub(super) ahead: Option<Box<A>>,
+    pub(super) ahead: Option<Box<Loaded<A>>>,
     /// When `known` was last seen to be all there is; none where nobody looked yet.
     seen: Option<Instant>,
     /// How many more units are taken for contested: another node was writing not long ago.

@@ -41,20 +41,22 @@ impl<A: Decide> Round<A> {
             bytes: 0,
         };
         // Taken out while it is worked on: should a decision panic, nobody finds it half way.
-        let mut ahead = state.ahead.take();
+        // And where a driver was dropped before what it decided was recorded, nobody takes it for recorded.
+        let mut ahead = state.ahead.take().filter(|ahead| ahead.version == state.known.version);
         if most > 1 && ahead.is_none() {
-            ahead = Some(Box::new(state.known.state.clone()));
+            ahead = Some(Box::new(state.known.clone()));
         }
         for command in waiting.iter().take(most) {
             if round.events.len() >= options.unit_events || round.bytes >= options.unit_bytes {
                 break;
             }
-            let decision = round.decide_one(ahead.as_deref().unwrap_or(&state.known.state), command);
+            let decision = round.decide_one(&ahead.as_deref().unwrap_or(&state.known).state, command);
             match decision {
                 Ok(events) => {
                     if let Some(ahead) = &mut ahead {
                         for event in &events {
-                            ahead.apply(event.clone());
+                            ahead.state.apply(event.clone());
+                            ahead.version += 1;
                         }
                     }
                     round.keep(events);
@@ -107,4 +109,45 @@ fn stored<E: StoredEvent>(event: &E) -> Result<NewEvent, serde_json::Error> {
         schema_version: event.schema_version(),
         payload: Bytes::from(serde_json::to_vec(event)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant};
+
+    use guildhall_aggregates::association::{Association, FoundAssociation};
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::*;
+
+    fn founding() -> Waiting<Association> {
+        let found = FoundAssociation {
+            name: "Society of Bell Founders".into(),
+            slug: "founders".into(),
+            time_zone: chrono_tz::Tz::UTC,
+            currency: iso_currency::Currency::EUR,
+        };
+        Waiting {
+            command: found.into(),
+            command_id: Uuid::now_v7(),
+            request_hash: [0; 32],
+            metadata: Bytes::new(),
+            claims: Vec::new(),
+            expected: None,
+            patient: false,
+            since: Instant::now(),
+            _place: Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is free"),
+            answer: oneshot::channel().0,
+        }
+    }
+
+    #[test]
+    fn what_was_decided_and_never_recorded_is_decided_again() {
+        let mut state = State::<Association>::default();
+        let waiting = VecDeque::from([founding(), founding()]);
+        for _ in 0..2 {
+            let round = Round::decide(&mut state, &waiting, ExecutorOptions::default());
+            assert_eq!((round.len(), round.events.len()), (2, 1), "the second finds what the first has founded");
+        }
+    }
 }
