@@ -152,6 +152,22 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_gives_retired_keys_as_a_list() {
+        let retired = SigningKey::parse(KEY).unwrap().verifier();
+        let other = SigningKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap().verifier();
+        let environment: Vec<_> = [
+            ("DATABASE_URL", "postgres://guildhall@localhost/guildhall"),
+            ("GUILDHALL_AUTH__TOKEN_SECRET", KEY),
+            ("GUILDHALL_VAULT__KEY_ENCRYPTION_KEY", KEY),
+            ("GUILDHALL_INTEGRITY__RETIRED_KEYS", &format!("{retired},{other}")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let config = Config::load(None, &environment).unwrap();
+        assert_eq!(config.integrity.retired_keys, [retired, other]);
+    }
+
+    #[test]
     fn keys_are_not_shown() {
         let integrity = Integrity { signing_key: KEY.to_owned(), ..Integrity::default() };
         let shown = integrity.shown("(set)");
