@@ -44,7 +44,7 @@ pub(crate) async fn after(client: &Client, position: u64, limit: usize) -> Resul
         )
         .await?;
     let events = recorded(&rows)?;
-    for (expected, event) in (position + 1..).zip(&events) {
+    for (event, expected) in events.iter().zip(position.saturating_add(1)..) {
         if event.position != expected {
             let archived = archived_between(client, expected, event.position).await?;
             return Err(archived.unwrap_or(StoreError::Hole { expected, found: event.position }));
@@ -90,7 +90,7 @@ pub(crate) async fn tenant_after(
     );
     // Others' events stand between these, so that what is missing does not show in the positions. Asked behind the
     // rows, on the same connection: what is archived in between is found twice, not missed.
-    let archived = archived_between(client, position + 1, u64::MAX);
+    let archived = archived_between(client, position.saturating_add(1), u64::MAX);
     let (rows, archived) = futures::try_join!(rows.map_err(StoreError::from), archived)?;
     match archived {
         Some(archived) if rows.len() < limit.min(MAX_PAGE) => Err(archived),
@@ -133,7 +133,8 @@ pub(crate) async fn stream_after(
         .await?;
     let events = recorded(&rows)?;
     // The last event of a stream is never archived, so what is archived shows as a gap.
-    if let Some((_, after_gap)) = (version + 1..).zip(&events).find(|(expected, event)| event.version != *expected)
+    if let Some((after_gap, _)) =
+        events.iter().zip(version.saturating_add(1)..).find(|(event, expected)| event.version != *expected)
         && let Some(archived) = archived_below(client, after_gap.position).await?
     {
         return Err(archived);

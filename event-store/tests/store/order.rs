@@ -197,3 +197,13 @@ async fn a_database_without_history_is_told_apart_from_one_that_does_not_answer(
     let nonsense = StoreOptions::new("history", crate::support::key());
     assert!(matches!(EventStore::open(nonsense, Clock::system()).await.err(), Some(StoreError::Misconfigured(_))));
 }
+
+#[tokio::test]
+async fn there_is_nothing_after_the_last_position_there_can_be() {
+    let (_database, store) = open_store().await;
+    let stream = stream();
+    receipts(store.append(unit(tenant(1), &stream, 0, 1)).await);
+    assert!(store.read_after(u64::MAX, 10).await.expect("history answers").is_empty());
+    assert!(store.read_tenant_after(tenant(1), u64::MAX, 10).await.expect("history answers").is_empty());
+    assert!(store.read_stream(tenant(1), &stream, u64::MAX, 10).await.expect("history answers").is_empty());
+}
