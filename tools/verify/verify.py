@@ -400,7 +400,7 @@ def check_bundle(file, keys, kept):
     if kept:
         yield f"History goes on from every checkpoint you kept ({len(kept)})."
     else:
-        yield "You gave no checkpoint from earlier. Had all of history been replaced and signed anew, it would not show."
+        yield "You gave no checkpoint from earlier. Had all history been replaced and signed anew, it would not show."
 
 
 # ---- The proof that one record is part of what was signed.
@@ -454,7 +454,7 @@ def main(arguments=None):
     prove = commands.add_parser("prove", help="check what `guildhall audit prove` printed")
     for command in (bundle, prove):
         command.add_argument("file")
-        command.add_argument("--key", nargs="+", action="extend", required=True, help="keys you trust, or files of them")
+        command.add_argument("--key", nargs="+", action="extend", required=True, help="keys you trust, or their files")
     bundle.add_argument("--checkpoint", nargs="+", action="extend", default=[], help="files of checkpoints you kept")
     options = parser.parse_args(arguments)
     try:

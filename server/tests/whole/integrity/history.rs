@@ -115,15 +115,19 @@ fn event(dice: &mut Dice) -> NewEvent {
 }
 
 fn narrow_partitions() -> String {
-    let mut sql = "DROP TABLE es.event_0;".to_owned();
-    for (name, from, to) in [("event_0", 0, SECOND_PARTITION), ("event_0_rest", SECOND_PARTITION, 10_000_000)] {
-        sql += &format!(
+    let partition = |name, from, to| {
+        format!(
             "CREATE TABLE es.{name} (LIKE es.event INCLUDING STORAGE INCLUDING CONSTRAINTS);
              ALTER TABLE es.{name} ADD PRIMARY KEY (position), ADD UNIQUE (stream_key, version);
              ALTER TABLE es.event ATTACH PARTITION es.{name} FOR VALUES FROM ({from}) TO ({to});"
-        );
-    }
-    sql
+        )
+    };
+    [
+        "DROP TABLE es.event_0;".to_owned(),
+        partition("event_0", 0, SECOND_PARTITION),
+        partition("event_0_rest", SECOND_PARTITION, 10_000_000),
+    ]
+    .concat()
 }
 
 /// From here on nothing in the database stops the attacker: no trigger, no constraint, no partition's bounds. What was
