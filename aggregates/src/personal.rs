@@ -185,13 +185,15 @@ const CIPHERTEXT_AT: usize = DIGEST_AT + DIGEST_CHARS + 1;
 impl<T> Personal<T> {
     /// The token made of these parts. Only the vault has parts that will ever open.
     pub fn from_parts(parts: &TokenParts) -> Self {
-        let token = format!(
-            "{TOKEN_PREFIX}{}.{}.{}.{}",
-            URL_SAFE_NO_PAD.encode(parts.subject.uuid()),
-            URL_SAFE_NO_PAD.encode(parts.sealed_by),
-            URL_SAFE_NO_PAD.encode(parts.digest),
-            URL_SAFE_NO_PAD.encode(&parts.ciphertext),
-        );
+        let mut token = String::with_capacity(CIPHERTEXT_AT + parts.ciphertext.len() * 4 / 3 + 2);
+        token.push_str(TOKEN_PREFIX);
+        URL_SAFE_NO_PAD.encode_string(parts.subject.uuid(), &mut token);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(parts.sealed_by, &mut token);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(parts.digest, &mut token);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(&parts.ciphertext, &mut token);
         Self { token: token.into(), kind: PhantomData }
     }
 

@@ -153,12 +153,13 @@ END $$;
 -- caller sees to that; the unique constraints refuse the whole call if it does not.
 --
 -- A caller that knows every stream of the batch names their keys in `u_stream`; the first new one is -1, the second -2,
--- and `opened` of them are new. It vouches for this: a stream it names by key was at the version it expects, when history had
--- reached a position in the same partition as all that is appended now, which is before `beyond`; and no claim is let
--- go. The constraint on stream and version holds within a partition, so whoever has been faster is in its way, and so is
--- a command that was recorded before and a value that is taken. That history has not become shorter meanwhile is
--- certain as long as the caller's connection is the one over which it learned the version. Where anything objects, nothing
--- was stored and every unit is judged. Without such knowledge `beyond` is 0, and `u_stream` is not looked at.
+-- and `opened` of them are new. It vouches for this: a stream it names by key was at the version it expects, when
+-- history had reached a position in the same partition as all that is appended now, which is before `beyond`; each
+-- unit has an event; and no claim is let go. The constraint on stream and version holds within a partition, so whoever
+-- has been faster is in the way of the unit's first event; a command that was recorded before and a value that is taken are in
+-- the way, too. That history has not become shorter meanwhile is certain as long as the caller's connection is the
+-- one over which it learned the version. Where anything objects, nothing was stored and every unit is judged. Without such
+-- knowledge `beyond` is 0, and `u_stream` is not looked at.
 --
 -- Outcomes: `known` for the whole batch (`at`: the position before its first event, `stream_key`: of the first new
 -- stream); or of each unit `appended` (`at`: the position before its first event), `conflict` (`at`: the stream's

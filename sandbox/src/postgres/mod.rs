@@ -172,7 +172,7 @@ impl Postgres {
             ("full_page_writes", durable),
             ("shared_buffers", "256MB"),
             ("max_connections", "200"),
-            ("wal_compression", "on"),
+            ("wal_compression", "lz4"),
             ("max_wal_size", "4GB"),
             ("checkpoint_timeout", "15min"),
             ("random_page_cost", "1.1"),
