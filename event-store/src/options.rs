@@ -21,6 +21,9 @@ pub struct StoreOptions {
     pub pool_size: usize,
     /// How many units may wait to be appended. One association may have half of that.
     pub queue_units: usize,
+    /// How long a unit may wait until it is sent. Then whoever sent it is told to come back: nobody waits so long for a
+    /// commit, and what nobody waits for need not be recorded.
+    pub queue_age: Duration,
     /// How many events, and how many commands, one transaction appends at most; no unit may have more.
     pub batch_events: usize,
     /// How many bytes of events one transaction appends at most; no unit may have more.
@@ -39,14 +42,14 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// The usual limits: 8 connections, 8,192 units waiting, batches of 512 events or 1 MiB, 20 seconds for
-    /// a batch, 30 for a unit;
-    /// snapshots after 256 events.
+    /// The usual limits: 8 connections; 8,192 units waiting, 10 seconds each; batches of 512 events or 1 MiB, 20 seconds
+    /// each; 30 seconds for a unit in all; snapshots after 256 events.
     pub fn new(database_url: impl Into<String>, key_encryption_key: KeyEncryptionKey) -> Self {
         Self {
             database_url: database_url.into(),
             pool_size: 8,
             queue_units: 8_192,
+            queue_age: Duration::from_secs(10),
             batch_events: 512,
             batch_bytes: 1024 * 1024,
             append_timeout: Duration::from_secs(20),

@@ -34,6 +34,9 @@ use session::{Session, Unsettled};
 /// Batches under way on the connection.
 const IN_FLIGHT: usize = 2;
 
+/// How often those are looked for who have waited for too long.
+const LOOK_FOR_OLD: Duration = Duration::from_millis(100);
+
 /// Bytes that may wait, in batches.
 const QUEUED_BATCHES: usize = 64;
 
@@ -73,6 +76,7 @@ impl Writer {
             give_up_after: options.give_up_after,
         };
         tasks.spawn(appending.run());
+        tasks.spawn(keep_young(Arc::clone(&queue), options.queue_age));
         Self { queue, batch }
     }
 
@@ -110,6 +114,13 @@ impl Writer {
         within("a unit, in events or commands,", size.rows, self.batch.rows)?;
         within("a unit, in bytes,", size.bytes, self.batch.bytes)?;
         Ok(size)
+    }
+}
+
+/// Sends back who has waited for too long, also while the writer itself waits for the database.
+async fn keep_young(queue: Arc<Queue>, age: Duration) {
+    while queue.refuse_older_than(age) {
+        tokio::time::sleep(LOOK_FOR_OLD).await;
     }
 }
 

@@ -142,6 +142,28 @@ impl Queue {
         }
     }
 
+    /// Sends those back that have waited for longer than `age`, and says whether others may come.
+    pub(super) fn refuse_older_than(&self, age: Duration) -> bool {
+        let mut state = self.lock();
+        let mut refused = Vec::new();
+        for lane in state.lanes.values_mut() {
+            while lane.front().is_some_and(|first| first.since.elapsed() > age) {
+                refused.extend(lane.pop_front());
+            }
+        }
+        state.units -= refused.len();
+        state.bytes -= refused.iter().map(|waiting| waiting.size.bytes).sum::<usize>();
+        let State { lanes, turns, .. } = &mut *state;
+        lanes.retain(|_, lane| !lane.is_empty());
+        turns.retain(|tenant| lanes.contains_key(tenant));
+        let open = !state.closed;
+        drop(state);
+        for waiting in refused {
+            waiting.answer(Err(StoreError::Overloaded { retry_after: RETRY_AFTER }));
+        }
+        open
+    }
+
     /// Takes out everything that waits. What is dropped unanswered is told that the writer has stopped.
     pub(super) fn clear(&self) -> Vec<Waiting> {
         let mut state = self.lock();
@@ -306,6 +328,22 @@ mod tests {
         next(&queue).await;
         push(&queue, unit(1, 50), 1, 1).unwrap();
         push(&queue, unit(2, 0), 1, 951).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_waited_too_long_is_sent_back_and_leaves_room() {
+        let queue = Queue::new(LIMITS);
+        let (waiting, answered) = Waiting::new(unit(1, 0), Size { rows: 1, bytes: 951 });
+        queue.push(waiting).unwrap();
+        push(&queue, unit(2, 0), 1, 1).unwrap();
+        assert!(queue.refuse_older_than(Duration::from_hours(1)));
+        assert!(push(&queue, unit(2, 1), 1, 951).is_err());
+        assert!(queue.refuse_older_than(Duration::ZERO));
+        assert!(matches!(answered.await, Ok(Err(StoreError::Overloaded { .. }))));
+        push(&queue, unit(2, 1), 1, 951).unwrap();
+        assert_eq!(next(&queue).await, [1]);
+        queue.close();
+        assert!(!queue.refuse_older_than(Duration::ZERO));
     }
 
     #[tokio::test]

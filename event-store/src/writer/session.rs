@@ -1,7 +1,7 @@
 //! The writer's own connection, and one batch on its way through it.
 
 use std::{
-    pin::{Pin, pin},
+    convert::Infallible,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -151,8 +151,11 @@ impl<'a> Session<'a> {
         let knowledge = self.known().of(group);
         let columns = Columns::of(group, &leaf_hashes, hint, knowledge);
         let params = columns.params();
-        let answer = pin!(tokio::time::timeout(self.answer_timeout, self.client.query(&self.append, &params)));
-        let rows = match self.while_nobody_stalls(answer).await {
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(self.answer_timeout, self.client.query(&self.append, &params)) => answer,
+            never = self.evict_who_stalls() => match never {},
+        };
+        let rows = match answer {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) if Trouble::of(&error) == Trouble::Unit => return Err(Refusal::Unit(error.into())),
             Ok(Err(error)) => return Err(Refusal::Connection(said(&error))),
@@ -166,12 +169,10 @@ impl<'a> Session<'a> {
         Ok(verdicts)
     }
 
-    /// Waits for an answer; where there is none for long, ends the connection of whoever stopped while appending.
-    async fn while_nobody_stalls<T>(&self, mut answer: Pin<&mut impl Future<Output = T>>) -> T {
+    /// Ends, again and again, the connection of whoever stopped while appending.
+    async fn evict_who_stalls(&self) -> Infallible {
         loop {
-            if let Ok(answer) = tokio::time::timeout(STALLED_AFTER, &mut answer).await {
-                return answer;
-            }
+            tokio::time::sleep(STALLED_AFTER).await;
             if let Err(error) = eviction::evict_stalled(self.pool, STALLED_FOR).await {
                 tracing::debug!(%error, "whether another node stalls the log is not known");
             }
