@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
-use super::{Outcome, Target};
+use super::{Outcome, Target, first_number};
 use crate::node::NOTE;
 
 const SCRIPT: &str = include_str!("commands.lua");
@@ -36,7 +36,7 @@ pub fn send(target: &Target, connections: u32, seconds: u64, members: &Path) -> 
         .arg(format!("http://{}", target.address))
         .args(["--", &target.token, &Uuid::now_v7().simple().to_string()])
         .arg(members)
-        .arg(NOTE)
+        .args([NOTE, &first_number().to_string()])
         .output()
         .context("starting wrk: `scripts/ensure-tools --load` installs it")?;
     let text = String::from_utf8_lossy(&output.stdout);

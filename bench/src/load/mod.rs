@@ -9,7 +9,11 @@ pub mod bulk;
 pub mod closed;
 pub mod open;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -36,6 +40,13 @@ pub struct Outcome {
     pub seconds: f64,
     /// The 99th percentile of the time to an answer, in milliseconds.
     pub p99_ms: f64,
+}
+
+/// Where a run begins to number its notes, so that none is the latest note of an earlier run: that would record nothing.
+/// Always ten digits.
+fn first_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1_000_000_000);
+    NEXT.fetch_add(10_000_000, Ordering::Relaxed)
 }
 
 /// Times to an answer, in microseconds, from 1 to a minute with three digits.

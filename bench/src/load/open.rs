@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::{runtime, task::JoinSet};
 use uuid::Uuid;
 
-use super::{Connection, Outcome, Target, note, p99_ms, post, times};
+use super::{Connection, Outcome, Target, first_number, note, p99_ms, post, times};
 use crate::node;
 
 /// Enough that none is waited for as long as answers come within `CONNECTIONS / rate`.
@@ -34,6 +34,7 @@ pub fn send(target: &Target, per_second: f64, seconds: u64, members: &[Uuid]) ->
         }
         anyhow::Ok(open)
     })?;
+    let first = first_number();
     let started = Instant::now();
     thread::scope(|scope| {
         let clock = scope.spawn(move || tick(started, per_second, seconds, &due));
@@ -41,7 +42,7 @@ pub fn send(target: &Target, per_second: f64, seconds: u64, members: &[Uuid]) ->
             let mut working = JoinSet::new();
             for connection in connections {
                 let (target, arrivals, members) = (target.clone(), arrivals.clone(), members.to_vec());
-                working.spawn(answer(connection, target, arrivals, members));
+                working.spawn(answer(connection, target, first, arrivals, members));
             }
             let mut merged = times();
             while let Some(ended) = working.join_next().await {
@@ -75,16 +76,16 @@ fn tick(started: Instant, per_second: f64, seconds: u64, due: &Sender<(u64, Inst
 async fn answer(
     mut connection: Connection,
     target: Target,
+    first: u64,
     arrivals: Receiver<(u64, Instant)>,
     members: Vec<Uuid>,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut times = times();
-    let run = Uuid::now_v7().simple();
     while let Ok((nth, due)) = arrivals.recv().await {
         let member = members[usize::try_from(nth)? % members.len()];
-        let body = Full::new(Bytes::from(node::note(member, nth).to_string()));
+        let body = Full::new(Bytes::from(node::note(member, first + nth).to_string()));
         let request = post(&target, "/v1/commands/AddNote", "application/json")
-            .header("idempotency-key", format!("{run}-{nth}"))
+            .header("idempotency-key", Uuid::now_v7().to_string())
             .body(body.boxed())?;
         connection.sender.ready().await?;
         let response = connection.sender.send_request(request).await.context("the server went away")?;
