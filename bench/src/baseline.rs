@@ -127,13 +127,15 @@ impl Baseline {
         Ok(baseline)
     }
 
-    /// Makes notebooks `<prefix>-0` … with so many notes each, as the library itself would have stored them.
+    /// Makes notebooks `<prefix>-0` … with so many notes each, as the library itself would have stored them: the notes of
+    /// one stand between those of the others, as ours do.
     pub async fn fill(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<()> {
         let payload = serde_json::to_string(&NotebookEvent::NoteAdded { text: text(0) })?;
         sqlx::query(
             "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
              SELECT $1, $2 || '-' || id, sequence, 'NoteAdded', '1', $3::json, '{}'
-             FROM generate_series(0, $4 - 1) id, generate_series(1, $5) sequence",
+             FROM generate_series(0, $4 - 1) id, generate_series(1, $5) sequence
+             ORDER BY sequence, id",
         )
         .bind(Notebook::TYPE)
         .bind(prefix)
