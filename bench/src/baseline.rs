@@ -127,7 +127,8 @@ impl Baseline {
         Ok(baseline)
     }
 
-    /// Makes notebooks `<prefix>-0` … with so many notes each, as the library itself would have stored them: the notes of
+    /// Makes notebooks `<prefix>-0` … with so many notes each, as the library itself would have stored them: the notes
+    /// of one stand between those of the others, as ours do.
     /// one stand between those of the others, as ours do.
     pub async fn fill(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<()> {
         let payload = serde_json::to_string(&NotebookEvent::NoteAdded { text: text(0) })?;
