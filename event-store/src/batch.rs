@@ -36,6 +36,11 @@ impl Batch {
         Ok(Self { events, keys })
     }
 
+    /// No events, but the keys to open what else holds sealed texts.
+    pub(crate) fn of_keys(keys: Keys) -> Self {
+        Self { events: Vec::new(), keys }
+    }
+
     /// Opens personal data of one of the events.
     ///
     /// # Errors

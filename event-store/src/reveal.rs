@@ -8,7 +8,7 @@ use guildhall_aggregates::{
 };
 use serde_json::{Value, json};
 
-use crate::{Batch, RecordedEvent, VaultError};
+use crate::{Batch, RecordedEvent, Vault, VaultError};
 
 impl Batch {
     /// The payload of one of the events with every sealed text in it opened: `{"forgotten": true}` where the person was
@@ -18,13 +18,15 @@ impl Batch {
     /// # Errors
     /// The data is under another key-encryption key, or the vault does not answer.
     pub fn revealed(&self, event: &RecordedEvent) -> Result<Option<Value>, VaultError> {
-        let Ok(mut payload) = serde_json::from_slice(&event.payload) else { return Ok(None) };
-        let mut tokens = BTreeSet::new();
-        collect(&payload, &mut tokens);
-        let clear = |token: String| self.clear(event.tenant, &token).map(|clear| (token, clear));
-        let opened = tokens.into_iter().map(clear).collect::<Result<BTreeMap<_, _>, _>>()?;
-        replace(&mut payload, &opened);
-        Ok(Some(payload))
+        let Ok(payload) = serde_json::from_slice(&event.payload) else { return Ok(None) };
+        self.reveal(event.tenant, payload).map(Some)
+    }
+
+    fn reveal(&self, tenant: TenantId, mut value: Value) -> Result<Value, VaultError> {
+        let clear = |token: String| self.clear(tenant, &token).map(|clear| (token, clear));
+        let opened = tokens_in(&value).into_iter().map(clear).collect::<Result<BTreeMap<_, _>, _>>()?;
+        replace(&mut value, &opened);
+        Ok(value)
     }
 
     /// What a token holds. Its kind is not written on it, but it opens as what it was sealed as and as nothing else, so
@@ -58,6 +60,25 @@ impl Batch {
             Err(error) => Err(error),
         }
     }
+}
+
+impl Vault {
+    /// Any value with every sealed text in it opened, as [`Batch::revealed`] does it for events.
+    ///
+    /// # Errors
+    /// The data is under another key-encryption key, or the vault does not answer.
+    pub async fn revealed(&self, tenant: TenantId, value: Value) -> Result<Value, VaultError> {
+        let tokens = tokens_in(&value);
+        let subjects = tokens.iter().filter_map(|token| Personal::<FreeText>::parse(token).ok());
+        let keys = self.keys_of(subjects.map(|personal| (tenant, personal.subject()))).await?;
+        Batch::of_keys(keys).reveal(tenant, value)
+    }
+}
+
+fn tokens_in(value: &Value) -> BTreeSet<String> {
+    let mut tokens = BTreeSet::new();
+    collect(value, &mut tokens);
+    tokens
 }
 
 fn collect(value: &Value, tokens: &mut BTreeSet<String>) {
