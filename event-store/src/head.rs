@@ -43,7 +43,7 @@ impl Head {
     /// Asks the database.
     pub(crate) async fn look(&self, pool: &Pool) -> Result<u64, StoreError> {
         let client = pool.get().await?;
-        let head = read::head(&client).await?;
+        let head = read::head_again(&client).await?;
         self.advance(head);
         Ok(head)
     }
