@@ -105,8 +105,11 @@ impl EventStore {
         tenant: TenantId,
         command_id: Uuid,
     ) -> Result<Option<RecordedCommand>, StoreError> {
-        let client = self.inner.pool.get().await?;
-        Ok(read::commands(&client, tenant, &[command_id]).await?.pop())
+        let found = async {
+            let client = self.inner.pool.get().await?;
+            read::commands(&client, tenant, &[command_id]).await
+        };
+        Ok(Box::pin(found).await?.pop())
     }
 
     /// An aggregate's state, folded from its whole stream, or from its last snapshot on.
@@ -123,7 +126,8 @@ impl EventStore {
         id: Uuid,
         loaded: &mut Loaded<A>,
     ) -> Result<(), LoadError> {
-        self.inner.loader.catch_up(tenant, id, loaded).await
+        // Set apart, as whatever few commands need: every command's own future would have room for it, and be moved with it.
+        Box::pin(self.inner.loader.catch_up(tenant, id, loaded)).await
     }
 
     /// The highest position: how many events there are.

@@ -15,12 +15,12 @@ mod keys;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool_postgres::Pool;
 use guildhall_aggregates::{Clear, Personal, PersonalData, SubjectId, TenantId, personal::Opened};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 
 /// How many keys are kept in memory: some 20 MB.
-const CACHED_KEYS: u64 = 20_000;
+const CACHED_KEYS: usize = 20_000;
 
 /// How long a key stays in memory. Forgetting drops it at once on the node that does it; the other nodes read what
 /// they have cached for at most this long.
@@ -95,9 +95,16 @@ pub struct Vault {
     inner: Arc<Inner>,
 }
 
+/// What is known of a key, and since when.
+#[derive(Clone)]
+struct Cached {
+    state: KeyState,
+    since: Instant,
+}
+
 struct Inner {
     keyring: Arc<Keyring>,
-    cache: Cache<Person, KeyState>,
+    cache: Cache<Person, Cached>,
     keymaker: Keymaker,
     pool: Pool,
     clock: Clock,
@@ -118,7 +125,7 @@ impl Vault {
         {
             return Err(StoreError::WrongKey { stored, given: keyring.id.clone() });
         }
-        let cache = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHED_FOR).build();
+        let cache = Cache::new(CACHED_KEYS);
         let keymaker = Keymaker::start(pool.clone(), Arc::clone(&keyring), clock.clone(), tasks, stop);
         Ok(Self { inner: Arc::new(Inner { keyring, cache, keymaker, pool, clock }) })
     }
@@ -135,9 +142,9 @@ impl Vault {
         clear: &Clear<T>,
     ) -> Result<Personal<T>, VaultError> {
         let person = (tenant, subject);
-        let state = match self.inner.cache.get(&person) {
+        let state = match self.cached(&person) {
             Some(state) => state,
-            None => self.remember(person, self.inner.keymaker.key_of(person).await?),
+            None => self.remember(person, Box::pin(self.inner.keymaker.key_of(person)).await?),
         };
         match state {
             KeyState::Known(key) => key.seal(tenant, subject, command_id, &clear.0),
@@ -174,7 +181,7 @@ impl Vault {
                 &[&tenant.uuid(), &subject.uuid(), &self.inner.keyring.id, &self.inner.clock.now()],
             )
             .await?;
-        self.inner.cache.insert((tenant, subject), KeyState::Forgotten);
+        self.remember((tenant, subject), KeyState::Forgotten);
         Ok(forgotten == 1)
     }
 
@@ -199,7 +206,7 @@ impl Vault {
             if keys.contains_key(&person) || missing.contains(&person) {
                 continue;
             }
-            match self.inner.cache.get(&person) {
+            match self.cached(&person) {
                 Some(state) => {
                     keys.insert(person, Ok(state));
                 }
@@ -218,8 +225,13 @@ impl Vault {
         Ok(keys)
     }
 
+    fn cached(&self, person: &Person) -> Option<KeyState> {
+        let cached = self.inner.cache.get(person)?;
+        (cached.since.elapsed() < CACHED_FOR).then_some(cached.state)
+    }
+
     fn remember(&self, person: Person, state: KeyState) -> KeyState {
-        self.inner.cache.insert(person, state.clone());
+        self.inner.cache.insert(person, Cached { state: state.clone(), since: Instant::now() });
         state
     }
 }
