@@ -10,6 +10,7 @@
 mod columns;
 mod group;
 mod known;
+mod meters;
 mod queue;
 mod session;
 
@@ -28,6 +29,7 @@ use crate::{
     options::{MAX_EVENT_BYTES, MAX_METADATA_BYTES},
 };
 use group::{Group, events_of};
+use meters::Meters;
 use queue::{Limits, Queue, Size, Waiting};
 use session::{Session, Unsettled};
 
@@ -57,17 +59,20 @@ impl Writer {
         tasks: &TaskTracker,
     ) -> Self {
         let batch = Size { rows: options.batch_events, bytes: options.batch_bytes };
-        let queue = Arc::new(Queue::new(Limits {
+        let limits = Limits {
             units: options.queue_units,
             units_of_tenant: options.queue_units.div_ceil(2),
             bytes: options.batch_bytes.saturating_mul(QUEUED_BATCHES),
             batch,
-        }));
+        };
+        let meters = Arc::new(Meters::new());
+        let queue = Arc::new(Queue::new(limits, Arc::clone(&meters)));
         let appending = Appending {
             queue: Arc::clone(&queue),
             config,
             pool,
             head,
+            meters,
             tasks: tasks.clone(),
             stamp: Stamp { clock, last: DateTime::default() },
             unsettled: VecDeque::new(),
@@ -134,6 +139,7 @@ struct Appending {
     config: Config,
     pool: Pool,
     head: Arc<Head>,
+    meters: Arc<Meters>,
     tasks: TaskTracker,
     stamp: Stamp,
     /// What was taken from the queue and not answered, oldest first; it goes before anything that waits.
@@ -173,7 +179,9 @@ impl Appending {
             let Some(units) = queue.next().await else { return Ok(()) };
             unsettled.push_back(Group::new(units, stamp.next()));
         }
-        let connected = Session::connect(&self.config, self.append_timeout, &self.pool, &self.head, &self.tasks).await;
+        let connected =
+            Session::connect(&self.config, self.append_timeout, &self.pool, &self.head, &self.meters, &self.tasks)
+                .await;
         let session = connected.map_err(|error| error.to_string())?;
         let mut flights: FuturesOrdered<_> = unsettled.drain(..).map(|group| session.deliver(group)).collect();
         let mut open = true;

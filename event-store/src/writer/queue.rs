@@ -2,14 +2,16 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use guildhall_aggregates::TenantId;
+use quick_cache::DefaultHashBuilder;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
+use super::meters::Meters;
 use crate::{Claim, DecidedCommand, StoreError, StreamId, Unit, UnitOutcome};
 
 /// When it is worth trying again after the queue was full: by then it has been emptied many times over.
@@ -76,6 +78,7 @@ pub(super) struct Limits {
 /// unit each, so a bulk import of one delays another by one round and not by its whole length.
 pub(super) struct Queue {
     limits: Limits,
+    meters: Arc<Meters>,
     state: Mutex<State>,
     arrived: Notify,
 }
@@ -90,8 +93,8 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::default(), arrived: Notify::new() }
+    pub(super) fn new(limits: Limits, meters: Arc<Meters>) -> Self {
+        Self { limits, meters, state: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Takes a unit in, or refuses it because too much waits already.
@@ -132,7 +135,7 @@ impl Queue {
             {
                 let mut state = self.lock();
                 if !state.turns.is_empty() {
-                    return Some(state.take(self.limits.batch));
+                    return Some(state.take(self.limits.batch, &self.meters));
                 }
                 if state.closed {
                     return None;
@@ -179,7 +182,7 @@ impl Queue {
 
 impl State {
     /// One unit of each association in turn, until the batch is full or nothing is left that may be in it.
-    fn take(&mut self, limit: Size) -> Vec<Waiting> {
+    fn take(&mut self, limit: Size, meters: &Meters) -> Vec<Waiting> {
         let (mut batch, mut size) = (Vec::new(), Size::default());
         let mut taken = Independent::default();
         let mut resting = Vec::new();
@@ -197,7 +200,7 @@ impl State {
             size = size.plus(first.size);
             self.units -= 1;
             self.bytes -= first.size.bytes;
-            metrics::histogram!("append_queue_age_seconds").record(first.since.elapsed().as_secs_f64());
+            meters.taken(first.since.elapsed());
             batch.extend(lane.pop_front());
             if lane.is_empty() {
                 self.lanes.remove(&tenant);
@@ -214,7 +217,7 @@ impl State {
 /// before the batch. A unit that does waits for the next one, and those of its association behind it, so that a lane
 /// keeps its order.
 #[derive(Default)]
-struct Independent(HashSet<Touched>);
+struct Independent(HashSet<Touched, DefaultHashBuilder>);
 
 #[derive(PartialEq, Eq, Hash)]
 enum Touched {
@@ -248,6 +251,10 @@ mod tests {
     const LIMITS: Limits =
         Limits { units: 100, units_of_tenant: 50, bytes: 1_000, batch: Size { rows: 10, bytes: 100 } };
 
+    fn queue() -> Queue {
+        Queue::new(LIMITS, Arc::new(Meters::new()))
+    }
+
     fn unit(tenant: u128, stream: u128) -> Unit {
         let command = DecidedCommand {
             command_id: Uuid::now_v7(),
@@ -276,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bulk_import_delays_another_association_by_one_round() {
-        let queue = Queue::new(LIMITS);
+        let queue = queue();
         for stream in 0..40 {
             push(&queue, unit(1, stream), 1, 1).unwrap();
         }
@@ -289,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_ends_before_the_unit_that_does_not_fit() {
-        let queue = Queue::new(LIMITS);
+        let queue = queue();
         for (stream, rows, bytes) in [(0, 9, 1), (1, 2, 1), (2, 1, 99), (3, 1, 2), (4, 10, 100)] {
             push(&queue, unit(1, stream), rows, bytes).unwrap();
         }
@@ -300,7 +307,7 @@ mod tests {
 
     #[tokio::test]
     async fn units_that_touch_the_same_thing_go_into_different_batches_in_their_order() {
-        let queue = Queue::new(LIMITS);
+        let queue = queue();
         let claim = Claim { kind: "email", value_hmac: Some([1; 32]) };
         let (mut first, mut same_claim) = (unit(1, 10), unit(1, 11));
         first.commands[0].claims.push(claim.clone());
@@ -318,8 +325,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_unit_may_touch_the_same_thing_twice() {
+        let queue = queue();
+        let mut twice = unit(1, 10);
+        twice.commands[0].claims = vec![Claim { kind: "email", value_hmac: Some([1; 32]) }; 2];
+        push(&queue, twice, 1, 1).unwrap();
+        assert_eq!(next(&queue).await, [10]);
+    }
+
+    #[tokio::test]
     async fn too_many_units_or_bytes_are_refused_until_some_were_taken() {
-        let queue = Queue::new(LIMITS);
+        let queue = queue();
         for stream in 0..50 {
             push(&queue, unit(1, stream), 1, 1).unwrap();
         }
@@ -332,7 +348,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_waited_too_long_is_sent_back_and_leaves_room() {
-        let queue = Queue::new(LIMITS);
+        let queue = queue();
         let (waiting, answered) = Waiting::new(unit(1, 0), Size { rows: 1, bytes: 951 });
         queue.push(waiting).unwrap();
         push(&queue, unit(2, 0), 1, 1).unwrap();
@@ -348,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_queue_gives_out_what_it_holds_and_then_ends() {
-        let queue = Queue::new(LIMITS);
+        let queue = queue();
         push(&queue, unit(1, 0), 1, 1).unwrap();
         queue.close();
         assert!(push(&queue, unit(1, 1), 1, 1).is_err());

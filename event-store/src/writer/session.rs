@@ -18,6 +18,7 @@ use super::{
     columns::{APPEND, Columns, TYPES, Verdict},
     group::{Group, events_of, receipts},
     known::{KnownStreams, Partition},
+    meters::Meters,
     queue::{Answer, Waiting},
 };
 use crate::{
@@ -50,6 +51,7 @@ pub(super) struct Session<'a> {
     room: AtomicU64,
     pool: &'a Pool,
     head: &'a Head,
+    meters: &'a Meters,
     _connection: AbortOnDropHandle<()>,
 }
 
@@ -65,6 +67,7 @@ impl<'a> Session<'a> {
         append_timeout: Duration,
         pool: &'a Pool,
         head: &'a Head,
+        meters: &'a Meters,
         tasks: &TaskTracker,
     ) -> Result<Self, StoreError> {
         let (client, connection) =
@@ -86,7 +89,7 @@ impl<'a> Session<'a> {
         let append = client.prepare_typed(APPEND, &TYPES).await?;
         let answer_timeout = append_timeout.saturating_mul(ANSWER_TIMEOUTS);
         let (known, room) = (Mutex::new(KnownStreams::new()), AtomicU64::new(0));
-        let session = Self { client, append, answer_timeout, known, room, pool, head, _connection: connection };
+        let session = Self { client, append, answer_timeout, known, room, pool, head, meters, _connection: connection };
         session.keep_room().await?;
         Ok(session)
     }
@@ -128,7 +131,7 @@ impl<'a> Session<'a> {
             match trouble {
                 Refusal::Unit(error) if part.units.len() == 1 => {
                     tracing::error!(%error, "the database refused a unit");
-                    part.units.into_iter().for_each(|waiting| settle(waiting, Err(error.clone())));
+                    part.units.into_iter().for_each(|waiting| self.settle(waiting, Err(error.clone())));
                 }
                 Refusal::Unit(_) => {
                     let later = part.split_off_half();
@@ -163,9 +166,7 @@ impl<'a> Session<'a> {
         };
         // What cannot be read is asked again.
         let verdicts = columns.verdicts(&rows).map_err(|error| Refusal::Connection(error.to_string()))?;
-        metrics::histogram!("append_batch_events").record(number(leaf_hashes.len()));
-        metrics::histogram!("append_batch_units").record(number(group.units.len()));
-        metrics::histogram!("append_commit_seconds").record(started.elapsed().as_secs_f64());
+        self.meters.batch(leaf_hashes.len(), group.units.len(), started.elapsed());
         Ok(verdicts)
     }
 
@@ -211,13 +212,18 @@ impl<'a> Session<'a> {
                     continue;
                 }
             };
-            settle(waiting, Ok(outcome));
+            self.settle(waiting, Ok(outcome));
         }
         self.head.advance(reached);
         for waiting in duplicates {
             let outcome = self.recorded(&waiting).await;
-            settle(waiting, outcome);
+            self.settle(waiting, outcome);
         }
+    }
+
+    fn settle(&self, waiting: Waiting, answer: Answer) {
+        self.meters.outcome(&answer);
+        waiting.answer(answer);
     }
 
     /// What is recorded of a unit whose commands, or some of them, are in the log already.
@@ -253,20 +259,4 @@ fn wholly_ours(unit: &Unit, found: &[RecordedCommand]) -> Option<Vec<Receipt>> {
     };
     let all = ours.iter().zip(&unit.commands).all(|(receipt, command)| matches(&receipt, &command.request_hash));
     all.then_some(ours)
-}
-
-fn settle(waiting: Waiting, answer: Answer) {
-    let outcome = match &answer {
-        Ok(UnitOutcome::Appended(_)) => "appended",
-        Ok(UnitOutcome::Conflict { .. }) => "conflict",
-        Ok(UnitOutcome::Duplicate(_)) => "duplicate",
-        Ok(UnitOutcome::ClaimTaken { .. }) => "claim_taken",
-        Err(_) => "error",
-    };
-    metrics::counter!("append_outcomes_total", "outcome" => outcome).increment(1);
-    waiting.answer(answer);
-}
-
-fn number(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
