@@ -36,8 +36,8 @@ const NONCE_BYTES: usize = 12;
 /// How many keys are kept in memory: some 20 MB.
 const CACHED_KEYS: usize = 20_000;
 
-/// How long a key stays in memory. Forgetting drops it at once on the node that does it; the other nodes read what
-/// they have cached for at most this long.
+/// How long a key in memory is used. Forgetting drops it at once on the node that does it; the other nodes read what
+/// they have cached for at most this long, and hold it for at most twice as long.
 const CACHED_FOR: Duration = Duration::from_mins(1);
 
 /// A person of an association.
@@ -102,9 +102,22 @@ struct Cached {
     since: Instant,
 }
 
+impl Cached {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < CACHED_FOR
+    }
+}
+
+/// Nobody may ask for a key again, so that asking would find it too old.
+async fn drop_old_keys(cache: Arc<Cache<Person, Cached>>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(CACHED_FOR)).await.is_some() {
+        cache.retain(|_, cached| cached.is_fresh());
+    }
+}
+
 struct Inner {
     keyring: Arc<Keyring>,
-    cache: Cache<Person, Cached>,
+    cache: Arc<Cache<Person, Cached>>,
     keymaker: Keymaker,
     pool: Pool,
     clock: Clock,
@@ -125,7 +138,8 @@ impl Vault {
         {
             return Err(StoreError::WrongKey { stored, given: keyring.id.clone() });
         }
-        let cache = Cache::new(CACHED_KEYS);
+        let cache = Arc::new(Cache::new(CACHED_KEYS));
+        tasks.spawn(drop_old_keys(Arc::clone(&cache), stop.clone()));
         let keymaker = Keymaker::start(pool.clone(), Arc::clone(&keyring), clock.clone(), tasks, stop);
         Ok(Self { inner: Arc::new(Inner { keyring, cache, keymaker, pool, clock }) })
     }
@@ -226,8 +240,7 @@ impl Vault {
     }
 
     fn cached(&self, person: &Person) -> Option<KeyState> {
-        let cached = self.inner.cache.get(person)?;
-        (cached.since.elapsed() < CACHED_FOR).then_some(cached.state)
+        self.inner.cache.get(person).filter(Cached::is_fresh).map(|cached| cached.state)
     }
 
     fn remember(&self, person: Person, state: KeyState) -> KeyState {
@@ -244,4 +257,17 @@ fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
         bytes.extend_from_slice(part);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_memory_is_used_for_a_minute() {
+        let since =
+            |age| Cached { state: KeyState::Forgotten, since: Instant::now().checked_sub(age).expect("it runs") };
+        assert!(since(CACHED_FOR / 2).is_fresh());
+        assert!(!since(CACHED_FOR).is_fresh());
+    }
 }
