@@ -21,8 +21,8 @@ const LOST_ANSWER: Fault = Fault { way: Way::Reply, after: 0, how: How::Closed }
 /// A wait that ends soon, so that what is waited for is asked again.
 const SOON: Duration = Duration::from_millis(50);
 
-/// Appends one event after another to a stream of its own until told to stop. What may have been stored is sent again,
-/// as any client would. Returns the receipts it was given.
+/// Appends one event after another to a stream of its own until told to stop. What may have been stored, and what
+/// waited too long behind connections that were cut, is sent again, as any client would. Returns the receipts it was given.
 async fn append_until(store: EventStore, number: u128, stop: Arc<AtomicBool>) -> Vec<Receipt> {
     let stream = stream();
     let mut given = Vec::new();
@@ -39,7 +39,8 @@ pub(crate) async fn append_once(store: &EventStore, unit: Unit) -> Receipt {
             Ok(UnitOutcome::Appended(mut receipts)) => return receipts.remove(0),
             Ok(UnitOutcome::Duplicate(mut found)) => return found.remove(0).receipt,
             Err(StoreError::Unavailable { .. }) => {}
-            other => panic!("neither stored nor unavailable: {other:?}"),
+            Err(StoreError::Overloaded { retry_after }) => tokio::time::sleep(retry_after).await,
+            other => panic!("neither stored nor to be sent again: {other:?}"),
         }
     }
 }
