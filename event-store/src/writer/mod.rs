@@ -2,7 +2,7 @@
 //!
 //! It has a connection of its own and keeps two batches under way on it: while the first is being flushed to disk the
 //! second is already there. It never lingers for company when idle; under load, company comes by itself while a batch
-//! is being flushed.
+//! is being flushed, and a batch sent behind another waits until it is nearly as large.
 //!
 //! When the connection is lost after a batch was sent, nobody knows whether it was stored. The same units are sent
 //! again, with the same ids: what was stored is recognised before anything else is asked, and gets its receipt.
@@ -122,6 +122,12 @@ impl Writer {
     }
 }
 
+/// How many units must wait to be sent while a batch of so many is under way. They would be executed behind it in any
+/// case, and the fewer batches there are, the less each unit costs; but when it lands the next should be there.
+fn worth_sending_behind(under_way: usize) -> usize {
+    (under_way * 2 / 3).max(1)
+}
+
 /// Sends back who has waited for too long, also while the writer itself waits for the database.
 async fn keep_young(queue: Arc<Queue>, age: Duration) {
     while queue.refuse_older_than(age) {
@@ -176,7 +182,7 @@ impl Appending {
     async fn serve(&mut self) -> Result<(), String> {
         let Self { queue, stamp, unsettled, .. } = self;
         if unsettled.is_empty() {
-            let Some(units) = queue.next().await else { return Ok(()) };
+            let Some(units) = queue.next(1).await else { return Ok(()) };
             unsettled.push_back(Group::new(units, stamp.next()));
         }
         let connected =
@@ -185,7 +191,9 @@ impl Appending {
         let session = connected.map_err(|error| error.to_string())?;
         let mut flights: FuturesOrdered<_> = unsettled.drain(..).map(|group| session.deliver(group)).collect();
         let mut open = true;
+        let mut sent = 0;
         while open || !flights.is_empty() {
+            let at_least = if flights.is_empty() { 1 } else { worth_sending_behind(sent) };
             tokio::select! {
                 Some(landed) = flights.next() => {
                     if let Err(Unsettled { groups, reason }) = landed {
@@ -200,8 +208,11 @@ impl Appending {
                     // If it does not work now, there is room for millions of events until it must.
                     let _ = session.keep_room().await;
                 }
-                units = queue.next(), if open && flights.len() < IN_FLIGHT => match units {
-                    Some(units) => flights.push_back(session.deliver(Group::new(units, stamp.next()))),
+                units = queue.next(at_least), if open && flights.len() < IN_FLIGHT => match units {
+                    Some(units) => {
+                        sent = units.len();
+                        flights.push_back(session.deliver(Group::new(units, stamp.next())));
+                    }
                     None => open = false,
                 },
             }

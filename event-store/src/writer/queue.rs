@@ -90,6 +90,8 @@ struct State {
     units: usize,
     bytes: usize,
     closed: bool,
+    /// How many units somebody waits for.
+    wanted: usize,
 }
 
 impl Queue {
@@ -117,8 +119,11 @@ impl Queue {
         if of_tenant == 0 {
             state.turns.push_back(tenant);
         }
+        let enough = state.units == state.wanted;
         drop(state);
-        self.arrived.notify_one();
+        if enough {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -128,18 +133,19 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Waits until something waits, and takes as much of it as one batch holds. `None` when the queue is closed and
-    /// empty. Taking nothing if dropped, it may be raced against other futures.
-    pub(super) async fn next(&self) -> Option<Vec<Waiting>> {
+    /// Waits until so many units wait, or the queue is closed, and takes as much of them as one batch holds. `None` when
+    /// the queue is closed and empty. Taking nothing if dropped, it may be raced against other futures.
+    pub(super) async fn next(&self, at_least: usize) -> Option<Vec<Waiting>> {
         loop {
             {
                 let mut state = self.lock();
-                if !state.turns.is_empty() {
+                if state.units >= if state.closed { 1 } else { at_least } {
                     return Some(state.take(self.limits.batch, &self.meters));
                 }
                 if state.closed {
                     return None;
                 }
+                state.wanted = at_least;
             }
             self.arrived.notified().await;
         }
@@ -246,6 +252,8 @@ impl Independent {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     const LIMITS: Limits =
@@ -277,7 +285,7 @@ mod tests {
 
     /// The streams of the next batch.
     async fn next(queue: &Queue) -> Vec<u128> {
-        let batch = queue.next().await.expect("something waits");
+        let batch = queue.next(1).await.expect("something waits");
         batch.iter().map(|waiting| waiting.unit.stream.id.as_u128()).collect()
     }
 
@@ -334,6 +342,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn several_are_waited_for_while_others_can_come() {
+        let queue = queue();
+        push(&queue, unit(1, 0), 1, 1).unwrap();
+        let mut several = pin!(queue.next(2));
+        assert!(futures::poll!(&mut several).is_pending());
+        push(&queue, unit(2, 1), 1, 1).unwrap();
+        assert_eq!(several.await.map(|batch| batch.len()), Some(2));
+        push(&queue, unit(1, 2), 1, 1).unwrap();
+        let mut several = pin!(queue.next(2));
+        assert!(futures::poll!(&mut several).is_pending());
+        queue.close();
+        assert_eq!(several.await.map(|batch| batch.len()), Some(1));
+    }
+
+    #[tokio::test]
     async fn too_many_units_or_bytes_are_refused_until_some_were_taken() {
         let queue = queue();
         for stream in 0..50 {
@@ -369,6 +392,6 @@ mod tests {
         queue.close();
         assert!(push(&queue, unit(1, 1), 1, 1).is_err());
         assert_eq!(next(&queue).await, [0]);
-        assert!(queue.next().await.is_none());
+        assert!(queue.next(1).await.is_none());
     }
 }
