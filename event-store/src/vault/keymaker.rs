@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deadpool_postgres::{Client, Pool};
 use guildhall_aggregates::{SubjectId, TenantId};
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::{error::SqlState, types::Type};
+use tokio_postgres::{Row, error::SqlState, types::Type};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -70,35 +70,39 @@ async fn serve(pool: &Pool, keyring: &Keyring, clock: &Clock, group: &mut Vec<(P
 async fn make(pool: &Pool, keyring: &Keyring, clock: &Clock, persons: &[Person]) -> Result<Keys, VaultError> {
     let client = pool.get().await?;
     let mut keys = fetch(&client, keyring, persons).await?;
-    let new: Vec<_> = persons.iter().filter(|person| !keys.contains_key(person)).copied().collect();
+    let new = without(persons, &keys);
     if !new.is_empty() {
-        insert(&client, keyring, clock, &new).await?;
-        // Read back instead of trusted: another node may have been first, and then its key is the one.
-        keys.extend(fetch(&client, keyring, &new).await?);
+        keys.extend(insert(&client, keyring, clock, &new).await?);
+        // Another node may have been first, and then its key is the one.
+        let lost = without(&new, &keys);
+        if !lost.is_empty() {
+            keys.extend(fetch(&client, keyring, &lost).await?);
+        }
     }
     Ok(keys)
 }
 
-async fn insert(client: &Client, keyring: &Keyring, clock: &Clock, persons: &[Person]) -> Result<(), VaultError> {
+fn without(persons: &[Person], keys: &Keys) -> Vec<Person> {
+    persons.iter().filter(|person| !keys.contains_key(person)).copied().collect()
+}
+
+/// Makes keys for those who have none, and gives those that were made.
+async fn insert(client: &Client, keyring: &Keyring, clock: &Clock, persons: &[Person]) -> Result<Keys, VaultError> {
     let (tenants, subjects) = columns(persons);
     let wrapped: Vec<Vec<u8>> =
         persons.iter().map(|(tenant, subject)| keyring.new_data_key(*tenant, *subject)).collect();
-    client
-        .execute_typed(
+    let statement = client
+        .prepare_typed_cached(
             "INSERT INTO vault.data_key (tenant_id, subject, wrapped_key, kek_id, created_at)
              SELECT tenant_id, subject, wrapped_key, $4, $5
              FROM unnest($1, $2, $3) AS new (tenant_id, subject, wrapped_key) ORDER BY tenant_id, subject
-             ON CONFLICT (tenant_id, subject) DO NOTHING",
-            &[
-                (&tenants, Type::UUID_ARRAY),
-                (&subjects, Type::UUID_ARRAY),
-                (&wrapped, Type::BYTEA_ARRAY),
-                (&keyring.id, Type::TEXT),
-                (&clock.now(), Type::TIMESTAMPTZ),
-            ],
+             ON CONFLICT (tenant_id, subject) DO NOTHING
+             RETURNING tenant_id, subject, wrapped_key, kek_id",
+            &[Type::UUID_ARRAY, Type::UUID_ARRAY, Type::BYTEA_ARRAY, Type::TEXT, Type::TIMESTAMPTZ],
         )
         .await?;
-    Ok(())
+    let rows = client.query(&statement, &[&tenants, &subjects, &wrapped, &keyring.id, &clock.now()]).await?;
+    keys_in(keyring, &rows)
 }
 
 /// The keys these persons have or had.
@@ -111,6 +115,10 @@ pub(super) async fn fetch(client: &Client, keyring: &Keyring, persons: &[Person]
             &[(&tenants, Type::UUID_ARRAY), (&subjects, Type::UUID_ARRAY)],
         )
         .await?;
+    keys_in(keyring, &rows)
+}
+
+fn keys_in(keyring: &Keyring, rows: &[Row]) -> Result<Keys, VaultError> {
     let mut keys = Keys::with_capacity(rows.len());
     for row in rows {
         let (tenant, subject) = (TenantId::new(row.try_get(0)?), SubjectId::new(row.try_get(1)?));
