@@ -29,7 +29,7 @@ pub struct CommandApiOptions {
 impl Default for CommandApiOptions {
     /// 128 KiB, 256 lines, 64 bulk requests.
     fn default() -> Self {
-        Self { body_bytes: 128 * 1024, bulk_window: 256, bulk_requests: 64 }
+        Self { body_bytes: 128 * 1024, bulk_window: 512, bulk_requests: 64 }
     }
 }
 

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use futures::StreamExt;
 use guildhall_web::{Caller, Problem, Role, json, problem::kind, request};
 
@@ -15,6 +16,9 @@ use super::{lines, run};
 use crate::{api::Routed, registry::Sender};
 
 const MEDIA_TYPE: &str = "application/x-ndjson";
+
+/// How many outcomes that are there at once are sent in one piece.
+const OUTCOMES: usize = 64;
 
 /// Executes the lines of the body and answers with a line for each.
 pub(crate) async fn http(
@@ -32,11 +36,14 @@ pub(crate) async fn http(
     let request = request::current().unwrap_or_default();
     let sender = Sender::of(&caller, request.clone());
     let lines = lines(body.into_data_stream(), api.options.body_bytes);
-    let outcomes = run(api.executor, sender, api.options.bulk_window, lines).map(move |outcome| {
+    let outcomes = run(api.executor, sender, api.options.bulk_window, lines);
+    let answer = outcomes.ready_chunks(OUTCOMES).map(move |outcomes| {
         // The answer is written long after the handler has returned; what it says still belongs to the request,
         // and so does the place.
         let _place = &place;
-        Ok::<_, Infallible>(request::scope_sync(request.clone(), || outcome.to_line()))
+        let mut lines = Vec::new();
+        request::scope_sync(request.clone(), || outcomes.iter().for_each(|outcome| outcome.write_line(&mut lines)));
+        Ok::<_, Infallible>(Bytes::from(lines))
     });
-    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], Body::from_stream(outcomes)).into_response())
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], Body::from_stream(answer)).into_response())
 }

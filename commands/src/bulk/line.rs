@@ -52,8 +52,8 @@ pub struct BulkOutcome<'a> {
 }
 
 impl LineOutcome {
-    /// The outcome as a line of JSON.
-    pub fn to_line(&self) -> Bytes {
+    /// Writes the outcome as a line of JSON.
+    pub fn write_line(&self, lines: &mut Vec<u8>) {
         let (status, receipt, problem) = match &self.outcome {
             Ok(receipt) => (status_of(receipt), Some(receipt.into()), None),
             Err(problem) => (problem.kind().status, None, Some(problem.body())),
@@ -65,9 +65,8 @@ impl LineOutcome {
             receipt,
             problem,
         };
-        let mut line = serde_json::to_vec(&outcome).expect("ids, words and numbers can be written as JSON");
-        line.push(b'\n');
-        line.into()
+        serde_json::to_writer(&mut *lines, &outcome).expect("ids, words and numbers can be written as JSON");
+        lines.push(b'\n');
     }
 }
 
