@@ -1,20 +1,27 @@
 //! Commands that come at a constant rate. Each is timed from when it was to be sent: what waits for a connection
 //! because others are slow has waited, and counts.
+//!
+//! The load shares the processor with what it measures, so it says no more HTTP than it must.
 
 use std::{
+    fmt::Write as _,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use async_channel::{Receiver, Sender};
-use bytes::Bytes;
 use hdrhistogram::Histogram;
-use http_body_util::{BodyExt as _, Full};
-use tokio::{runtime, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    runtime,
+    task::JoinSet,
+};
 use uuid::Uuid;
 
-use super::{Connection, Outcome, Target, first_number, note, p99_ms, post, times};
+use super::{Outcome, Target, first_number, note, p99_ms, times};
 use crate::node;
 
 /// Enough that none is waited for as long as answers come within `CONNECTIONS / rate`.
@@ -30,19 +37,27 @@ pub fn send(target: &Target, per_second: f64, seconds: u64, members: &[Uuid]) ->
     let connections = runtime.block_on(async {
         let mut open = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            open.push(Connection::open(target).await?);
+            let stream = TcpStream::connect(target.address).await?;
+            stream.set_nodelay(true)?;
+            open.push(stream);
         }
         anyhow::Ok(open)
     })?;
+    let head: Arc<str> = format!(
+        "POST /v1/commands/AddNote HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\n",
+        target.token
+    )
+    .into();
     let first = first_number();
     let started = Instant::now();
     thread::scope(|scope| {
         let clock = scope.spawn(move || tick(started, per_second, seconds, &due));
         let merged = runtime.block_on(async {
             let mut working = JoinSet::new();
-            for connection in connections {
-                let (target, arrivals, members) = (target.clone(), arrivals.clone(), members.to_vec());
-                working.spawn(answer(connection, target, first, arrivals, members));
+            let members: Arc<[Uuid]> = members.into();
+            for stream in connections {
+                working.spawn(answer(stream, head.clone(), first, arrivals.clone(), members.clone()));
             }
             let mut merged = times();
             while let Some(ended) = working.join_next().await {
@@ -74,25 +89,43 @@ fn tick(started: Instant, per_second: f64, seconds: u64, due: &Sender<(u64, Inst
 }
 
 async fn answer(
-    mut connection: Connection,
-    target: Target,
+    mut stream: TcpStream,
+    head: Arc<str>,
     first: u64,
     arrivals: Receiver<(u64, Instant)>,
-    members: Vec<Uuid>,
+    members: Arc<[Uuid]>,
 ) -> anyhow::Result<Histogram<u64>> {
+    let (mut request, mut answer) = (String::new(), Vec::new());
     let mut times = times();
     while let Ok((nth, due)) = arrivals.recv().await {
         let member = members[usize::try_from(nth)? % members.len()];
-        let body = Full::new(Bytes::from(node::note(member, first + nth).to_string()));
-        let request = post(&target, "/v1/commands/AddNote", "application/json")
-            .header("idempotency-key", Uuid::now_v7().to_string())
-            .body(body.boxed())?;
-        connection.sender.ready().await?;
-        let response = connection.sender.send_request(request).await.context("the server went away")?;
-        let status = response.status();
-        let said = response.into_body().collect().await?.to_bytes();
-        anyhow::ensure!(status.is_success(), "a command was answered {status}: {}", String::from_utf8_lossy(&said));
+        let (key, body) = (Uuid::now_v7(), node::note(member, first + nth).to_string());
+        request.clear();
+        write!(request, "{head}idempotency-key: {key}\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+        stream.write_all(request.as_bytes()).await?;
+        answer.clear();
+        let status = loop {
+            anyhow::ensure!(stream.read_buf(&mut answer).await? > 0, "the server went away");
+            if let Some(status) = status_of_whole(&answer)? {
+                break status;
+            }
+        };
+        anyhow::ensure!(
+            (200..300).contains(&status),
+            "a command was answered {status}: {}",
+            String::from_utf8_lossy(&answer)
+        );
         note(&mut times, due.elapsed());
     }
     Ok(times)
+}
+
+/// The status of an answer, once all of it is there.
+fn status_of_whole(answer: &[u8]) -> anyhow::Result<Option<u16>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head) = response.parse(answer)? else { return Ok(None) };
+    let length = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length: usize = std::str::from_utf8(length.context("an answer has no length")?.value)?.parse()?;
+    Ok(response.code.filter(|_| answer.len() >= head + length))
 }
