@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Decide, StoredEvent,
     ids::MemberId,
-    personal::{BirthDate, FreeText, PersonName, Personal, Profile},
+    personal::{BirthDate, FreeText, PersonName, Personal, PersonalDigest, Profile},
     source::SourceRef,
 };
 
@@ -45,14 +45,15 @@ pub struct MemberFacts {
     contact: ContactDetails,
     birth_date: Option<Personal<BirthDate>>,
     member_number: Option<String>,
-    source: Option<SourceRef>,
+    // Who was not imported has none.
+    source: Option<Box<SourceRef>>,
     profile: Option<Personal<Profile>>,
     credentials: BTreeSet<String>,
     privacy: PrivacySwitches,
     organizations: BTreeSet<MemberId>,
     death: Option<Death>,
     // The latest only: enough to tell a note sent twice from a new one.
-    latest_note: Option<Personal<FreeText>>,
+    latest_note: Option<PersonalDigest<FreeText>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,13 +105,13 @@ impl Member {
                 Ok(vec![MemberEvent::MemberRegistered { kind, name, contact, birth_date, member_number, source }])
             }
             Self::Known(facts) => {
-                let imported_before = source.is_some() && source == facts.source;
+                let imported_before = source.is_some() && source.as_ref() == facts.source.as_deref();
                 let same = kind == facts.kind
                     && name == facts.name
                     && contact == facts.contact
                     && birth_date == facts.birth_date
                     && member_number == facts.member_number
-                    && source == facts.source;
+                    && source.as_ref() == facts.source.as_deref();
                 if imported_before || same { Ok(vec![]) } else { Err(MemberRefusal::MemberAlreadyRegistered) }
             }
             Self::Forgotten => Err(MemberRefusal::MemberForgotten),
@@ -187,7 +188,7 @@ impl Member {
 
     fn add_note(&self, command: AddNote) -> Result<Vec<MemberEvent>, MemberRefusal> {
         let AddNote { text } = command;
-        let same = self.facts()?.latest_note.as_ref() == Some(&text);
+        let same = self.facts()?.latest_note == Some(text.digest());
         Ok(if same { vec![] } else { vec![MemberEvent::NoteAdded { text }] })
     }
 
@@ -201,6 +202,8 @@ impl Member {
 }
 
 impl Decide for Member {
+    const FOLD: u32 = 2;
+
     fn decide(&self, command: MemberCommand) -> Result<Vec<MemberEvent>, MemberRefusal> {
         match command {
             MemberCommand::RegisterMember(command) => self.register(command),
@@ -238,7 +241,7 @@ impl Aggregate for Member {
                     contact,
                     birth_date,
                     member_number,
-                    source,
+                    source: source.map(Box::new),
                     profile: None,
                     credentials: BTreeSet::new(),
                     privacy: PrivacySwitches::default(),
@@ -265,7 +268,7 @@ impl Aggregate for Member {
                 self.write(|facts| facts.organizations = organizations);
             }
             MemberEvent::DeathRecorded { on } => self.write(|facts| facts.death = Some(Death { on })),
-            MemberEvent::NoteAdded { text } => self.write(|facts| facts.latest_note = Some(text)),
+            MemberEvent::NoteAdded { text } => self.write(|facts| facts.latest_note = Some(text.digest())),
             MemberEvent::MemberForgotten {} => *self = Self::Forgotten,
         }
     }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     ids::SubjectId,
-    personal::{EmailAddress, TokenParts},
+    personal::{EmailAddress, Personal, TokenParts},
     testing::given,
 };
 

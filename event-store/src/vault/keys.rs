@@ -23,10 +23,11 @@ pub(crate) enum KeyState {
     Forgotten,
 }
 
-/// A person's key: one part seals, the other compares.
+/// A person's key: one part seals, the other compares. Thousands are kept; the second is large when it is ready for use, and
+/// quickly made from its secret.
 pub(crate) struct DataKey {
     cipher: RandomizedNonceKey,
-    digest: hmac::Key,
+    digest: [u8; KEY_BYTES],
 }
 
 impl fmt::Debug for DataKey {
@@ -42,7 +43,7 @@ impl DataKey {
         let digest = derived(&root, &[b"digest"]);
         Self {
             cipher: RandomizedNonceKey::new(&AES_256_GCM, &cipher).expect("the key has the cipher's length"),
-            digest: hmac::Key::new(hmac::HMAC_SHA256, &digest),
+            digest,
         }
     }
 
@@ -78,7 +79,8 @@ impl DataKey {
 
     /// Equal for equal data of one person; without the key it tells nothing, not even a guess can be tried.
     fn digest(&self, field: &str, text: &[u8]) -> [u8; 16] {
-        let tag = hmac::sign(&self.digest, &length_prefixed(&[field.as_bytes(), text]));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.digest);
+        let tag = hmac::sign(&key, &length_prefixed(&[field.as_bytes(), text]));
         tag.as_ref()[..16].try_into().expect("HMAC-SHA256 has 32 bytes")
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use keys::KeyState;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 
-/// How many keys are kept in memory: some 20 MB.
+/// How many keys are kept in memory: some 15 MB.
 const CACHED_KEYS: usize = 20_000;
 
 /// How long a key in memory is used. Forgetting drops it at once on the node that does it; the other nodes read what
