@@ -49,10 +49,12 @@ fn message(body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), body].concat()
 }
 
-async fn is_held(client: &Client) -> bool {
-    let held = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
-                AND objid = (x'48414c4c'::bigint + 1)::oid
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+/// Whether somebody holds the lock and waits for their client: an answered one is seen working for a moment longer.
+async fn is_held_idly(client: &Client) -> bool {
+    let held = "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                WHERE l.locktype = 'advisory' AND l.granted AND l.objid = (x'48414c4c'::bigint + 1)::oid
+                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND a.wait_event_type = 'Client')";
     client.query_one(held, &[]).await.expect("it can be asked").get(0)
 }
 
@@ -62,7 +64,7 @@ async fn a_node_that_stops_before_it_ends_its_append_is_cut_off_and_the_others_g
     let client = database.connect().await;
     receipts(store.append(unit(tenant(1), &stream(), 0, 1)).await);
     let mut stopped = send_all_but_sync(database.url(), LOCK).await;
-    until("the lock is held", || is_held(&client)).await;
+    until("the lock is held", || is_held_idly(&client)).await;
     let mut waiting = JoinSet::new();
     waiting.spawn(async move { receipts(store.append(unit(tenant(1), &stream(), 0, 2)).await) });
     assert!(evict(&client).await.is_some());
@@ -77,7 +79,7 @@ async fn a_node_that_waits_for_one_that_stopped_cuts_it_off_by_itself() {
     let (database, store) = open_store().await;
     let client = database.connect().await;
     let mut stopped = send_all_but_sync(database.url(), LOCK).await;
-    until("the lock is held", || is_held(&client)).await;
+    until("the lock is held", || is_held_idly(&client)).await;
     receipts(store.append(unit(tenant(1), &stream(), 0, 1)).await);
     let mut rest = Vec::new();
     stopped.read_to_end(&mut rest).await.expect("the server has closed the connection");
@@ -88,6 +90,7 @@ async fn whoever_holds_the_lock_in_an_open_transaction_and_does_nothing_is_cut_o
     let (database, store) = open_store().await;
     let (client, idle) = (database.connect().await, database.connect().await);
     idle.batch_execute(&format!("BEGIN; {LOCK}")).await.expect("anybody may take it");
+    until("the lock is held", || is_held_idly(&client)).await;
     let process: i32 = client
         .query_one("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'", &[])
         .await
