@@ -26,9 +26,16 @@ impl fmt::Debug for Batch {
 }
 
 impl Batch {
-    pub(crate) async fn of(events: Vec<RecordedEvent>, vault: &Vault) -> Result<Self, StoreError> {
-        let persons =
-            events.iter().flat_map(|event| subjects_in(&event.payload).map(|subject| (event.tenant, subject)));
+    /// Fetches the keys that the wanted ones of these events need.
+    pub(crate) async fn of(
+        events: Vec<RecordedEvent>,
+        wanted: impl Fn(&RecordedEvent) -> bool,
+        vault: &Vault,
+    ) -> Result<Self, StoreError> {
+        let persons = events
+            .iter()
+            .filter(|event| wanted(event))
+            .flat_map(|event| subjects_in(&event.payload).map(|subject| (event.tenant, subject)));
         let keys = vault
             .keys_of(persons)
             .await

@@ -67,7 +67,7 @@ pub(crate) async fn after(client: &Client, position: u64, limit: usize) -> Resul
 }
 
 /// An error that names the first archived positions among these; none where all of these are here.
-async fn archived_between(client: &Client, from: u64, to: u64) -> Result<Option<StoreError>, StoreError> {
+pub(crate) async fn archived_between(client: &Client, from: u64, to: u64) -> Result<Option<StoreError>, StoreError> {
     let row = client
         .query_typed_opt(
             "SELECT first_position, last_position FROM es.archived WHERE last_position >= $1 AND first_position <= $2

@@ -16,6 +16,7 @@ use crate::{
     line::Lines,
     load::{self, Loader},
     read,
+    selection::{self, Selection, Share},
     snapshot::Snapshots,
     vault::Vault,
     verify::{self, Progress, VerifyOptions, VerifyReport},
@@ -171,7 +172,34 @@ impl EventStore {
 
     /// Events that came another way, with the keys of the people in them.
     pub async fn batch_of(&self, events: Vec<RecordedEvent>) -> Result<Batch, StoreError> {
-        Batch::of(events, &self.inner.vault).await
+        Batch::of(events, |_| true, &self.inner.vault).await
+    }
+
+    /// The same, with the keys of the people in those events alone that the reader wants.
+    pub async fn batch_for(&self, selection: &Selection, events: Vec<RecordedEvent>) -> Result<Batch, StoreError> {
+        Batch::of(events, |event| selection.takes(event), &self.inner.vault).await
+    }
+
+    /// The events after `after` and up to `until`, 100,000 positions on at most, that a reader wants of a share of the
+    /// streams, with the keys of the people in them. The first share sees that no position is missing in between.
+    pub async fn selected(
+        &self,
+        selection: &Selection,
+        share: Share,
+        after: u64,
+        until: u64,
+    ) -> Result<Batch, StoreError> {
+        let until = until.min(after.saturating_add(selection::MAX_RANGE));
+        let events = {
+            let client = self.inner.pool.get().await?;
+            let events = selection::selected(&client, after, until, selection, share);
+            if share.number == 0 {
+                futures::try_join!(events, selection::check_whole(&client, after, until))?.0
+            } else {
+                events.await?
+            }
+        };
+        self.batch_of(events).await
     }
 
     /// Waits until something is recorded after `position`, by this process or another, at most this long. Returns how

@@ -1,7 +1,7 @@
 //! From recorded events to the events of aggregates; what cannot be read is collected as poison.
 
 use guildhall_aggregates::{Personal, PersonalData, StoredEvent};
-use guildhall_event_store::{Batch, RecordedEvent};
+use guildhall_event_store::{Batch, RecordedEvent, Selection};
 
 use crate::{ProjectError, projector::Poison};
 
@@ -11,15 +11,17 @@ pub(crate) type Decoded<'b, E> = Vec<(&'b RecordedEvent, E)>;
 /// Reads the events of a batch. All that is unreadable is known at once, so a batch is never tried once per bad event.
 pub(crate) struct Decoder<'b> {
     batch: &'b Batch,
+    reads: Selection,
     poison: Vec<Poison>,
 }
 
 impl<'b> Decoder<'b> {
-    pub(crate) fn new(batch: &'b Batch) -> Self {
-        Self { batch, poison: Vec::new() }
+    /// Of the batch, only what the projector reads is looked at.
+    pub(crate) fn new(batch: &'b Batch, reads: Selection) -> Self {
+        Self { batch, reads, poison: Vec::new() }
     }
 
-    /// All events of one aggregate.
+    /// All events of one aggregate that the projector reads.
     pub(crate) fn all<E: StoredEvent>(&mut self) -> Decoded<'b, E> {
         self.only(|_| true)
     }
@@ -28,7 +30,7 @@ impl<'b> Decoder<'b> {
     pub(crate) fn only<E: StoredEvent>(&mut self, wanted: impl Fn(&str) -> bool) -> Decoded<'b, E> {
         let mut decoded = Vec::new();
         for event in &self.batch.events {
-            if &*event.stream.category != E::CATEGORY || !wanted(&event.type_name) {
+            if &*event.stream.category != E::CATEGORY || !self.reads.takes(event) || !wanted(&event.type_name) {
                 continue;
             }
             match event.decode() {

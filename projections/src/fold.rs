@@ -6,15 +6,19 @@ use deadpool_postgres::Transaction;
 use guildhall_event_store::{Batch, EventStore, RecordedEvent};
 use tokio_postgres::error::SqlState;
 
-use crate::{ProjectError, Projector, RunError, parked::MOST_PARKED, parked::Parked, projector::Poison};
+use crate::{
+    ProjectError, Projector, RunError, Stage,
+    parked::{MOST_PARKED, Parked},
+    projector::Poison,
+};
 
 /// Folds a batch; `parked` is changed even when this fails, so work on a copy.
 pub(crate) async fn fold<P: Projector>(
-    projector: &mut P,
     store: &EventStore,
     tx: &mut Transaction<'_>,
     mut batch: Batch,
     parked: &mut Parked,
+    stage: Stage,
 ) -> Result<(), RunError> {
     parked.withhold(&mut batch.events);
     let mut work = VecDeque::from([batch]);
@@ -23,7 +27,7 @@ pub(crate) async fn fold<P: Projector>(
             continue;
         }
         let savepoint = tx.savepoint("batch").await?;
-        let error = match projector.apply(&batch, &savepoint).await {
+        let error = match P::apply(&batch, &savepoint, stage).await {
             Ok(()) => {
                 savepoint.commit().await?;
                 continue;
@@ -31,7 +35,6 @@ pub(crate) async fn fold<P: Projector>(
             Err(error) => error,
         };
         savepoint.rollback().await?;
-        *projector = P::default();
         let poison = match error {
             ProjectError::Poison(poison) => poison,
             ProjectError::Database(error) if !blames_the_data(&error) => return Err(error.into()),
@@ -40,8 +43,8 @@ pub(crate) async fn fold<P: Projector>(
                 // Postgres does not say which row it was: halve the batch until the event is alone.
                 events => {
                     let (first, second) = events.split_at(events.len() / 2);
-                    work.push_front(store.batch_of(second.to_vec()).await?);
-                    work.push_front(store.batch_of(first.to_vec()).await?);
+                    work.push_front(store.batch_for(&P::READS, second.to_vec()).await?);
+                    work.push_front(store.batch_for(&P::READS, first.to_vec()).await?);
                     continue;
                 }
             },

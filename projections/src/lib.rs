@@ -12,7 +12,6 @@
 
 pub mod analyst;
 pub mod checkpoint;
-mod compare;
 mod decode;
 pub mod directory;
 pub mod erp_journal;
@@ -27,11 +26,10 @@ mod shares;
 mod standing;
 
 pub use checkpoint::{Claim, STORE, reached};
-pub use compare::{Difference, TableReport};
 pub use directory::Directory;
 pub use erp_journal::ErpJournal;
-pub use projector::{Poison, ProjectError, Projector};
-pub use rebuild::{RebuildError, RebuildOptions, RebuildReport, rebuild};
+pub use projector::{Poison, ProjectError, Projector, Stage};
+pub use rebuild::{Difference, MOST_SHARES, RebuildError, RebuildOptions, RebuildReport, TableReport, rebuild};
 pub use reporting::Reporting;
 pub use runner::{Delivery, RunError, Runner};
 

@@ -68,13 +68,19 @@ impl Parked {
         self.changed.insert(key);
     }
 
+    /// The streams that wait.
+    pub(crate) fn streams_mut(&mut self) -> impl Iterator<Item = &mut ParkedStream> {
+        self.streams.values_mut()
+    }
+
     /// How many streams wait.
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
     }
 
+    /// Those of the tables that unqualified names mean on this connection.
     pub(crate) async fn load(client: &Client, projection: &str) -> Result<Self, Error> {
-        let streams = list(client, projection).await?.into_iter();
+        let streams = list_in(client, "parked_stream", projection).await?.into_iter();
         let streams = streams.map(|parked| ((parked.tenant, parked.stream.clone()), parked)).collect();
         Ok(Self { streams, changed: HashSet::new() })
     }
@@ -84,7 +90,7 @@ impl Parked {
         for key in std::mem::take(&mut self.changed) {
             let Some(parked) = self.streams.get(&key) else { continue };
             tx.execute(
-                "INSERT INTO read.parked_stream VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                "INSERT INTO parked_stream VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                  ON CONFLICT (projection, tenant_id, category, stream_id) DO UPDATE SET events = excluded.events",
                 &[
                     &projection,
@@ -112,13 +118,15 @@ impl Parked {
 
 /// The streams a projection could not follow, by the position of the first event that is missing.
 pub async fn list(client: &Client, projection: &str) -> Result<Vec<ParkedStream>, Error> {
-    let rows = client
-        .query(
-            "SELECT tenant_id, category, stream_id, first_position, first_version, events, reason \
-             FROM read.parked_stream WHERE projection = $1 ORDER BY first_position",
-            &[&projection],
-        )
-        .await?;
+    list_in(client, "read.parked_stream", projection).await
+}
+
+async fn list_in(client: &Client, table: &str, projection: &str) -> Result<Vec<ParkedStream>, Error> {
+    let sql = format!(
+        "SELECT tenant_id, category, stream_id, first_position, first_version, events, reason FROM {table} \
+         WHERE projection = $1 ORDER BY first_position"
+    );
+    let rows = client.query(&sql, &[&projection]).await?;
     Ok(rows
         .iter()
         .map(|row| ParkedStream {

@@ -1,7 +1,7 @@
 //! What a projection is: a fold of history into tables.
 
 use deadpool_postgres::Transaction;
-use guildhall_event_store::Batch;
+use guildhall_event_store::{Batch, Selection};
 
 /// Folds events into the rows of its tables.
 ///
@@ -9,7 +9,7 @@ use guildhall_event_store::Batch;
 /// holds within a stream only: the tables must come out the same under every interleaving of streams.
 ///
 /// Statements name tables without a schema. Live they are those of schema `read`; during a rebuild, copies.
-pub trait Projector: Default + Send + Sync + 'static {
+pub trait Projector: Send + Sync + 'static {
     /// Its name in checkpoints, metrics and on the command line.
     const NAME: &'static str;
 
@@ -19,9 +19,31 @@ pub trait Projector: Default + Send + Sync + 'static {
     /// The tables it writes, all of them and nobody else's.
     const TABLES: &'static [&'static str];
 
-    /// Folds a batch into the tables. What it keeps in `self` from batch to batch is a cache: after any error a new
-    /// projector goes on.
-    fn apply(&mut self, batch: &Batch, tx: &Transaction<'_>) -> impl Future<Output = Result<(), ProjectError>> + Send;
+    /// The events it reads. Others may be in a batch and may be left out of it: they change nothing.
+    const READS: Selection;
+
+    /// Folds a batch into the tables.
+    fn apply(
+        batch: &Batch,
+        tx: &Transaction<'_>,
+        stage: Stage,
+    ) -> impl Future<Output = Result<(), ProjectError>> + Send;
+
+    /// Makes the rows that [`Stage::Build`] has left out, once all of history is folded.
+    fn complete(tx: &Transaction<'_>) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send {
+        let _nothing_left_out = tx;
+        async { Ok(()) }
+    }
+}
+
+/// What the tables are while a batch is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Up to date after each batch: somebody may read them.
+    Live,
+    /// Being built from the first event on by several at once, each with streams of its own. Rows that follow from several
+    /// streams may be left to [`Projector::complete`], which makes each of them once.
+    Build,
 }
 
 /// An event a projector cannot read or fold.

@@ -1,6 +1,6 @@
 //! Drives a projector: deliveries in, rows and checkpoint out, together or not at all.
 
-use std::{collections::HashMap, error::Error as _, time::Duration};
+use std::{collections::HashMap, error::Error as _, marker::PhantomData, time::Duration};
 
 use backon::BackoffBuilder;
 use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
@@ -8,7 +8,7 @@ use guildhall_event_store::{Batch, EventStore, RecordedEvent, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Projector,
+    Projector, Stage,
     checkpoint::{self, Advance, Claim, STORE},
     fold::fold,
     parked::Parked,
@@ -143,16 +143,16 @@ pub struct Runner<P> {
     store: EventStore,
     pool: Pool,
     connection: Option<ClientWrapper>,
-    projector: P,
     parked: Parked,
     claims: HashMap<String, Claim>,
+    projector: PhantomData<P>,
 }
 
 impl<P: Projector> Runner<P> {
     /// A runner that owns no source yet. `pool` leads to the read model, which may be on another server than history.
     pub fn open(pool: Pool, store: EventStore) -> Self {
         let claims = HashMap::new();
-        Self { store, pool, connection: None, projector: P::default(), parked: Parked::default(), claims }
+        Self { store, pool, connection: None, parked: Parked::default(), claims, projector: PhantomData }
     }
 
     /// Names all sources there are, so that [`checkpoint::reached`] counts those nobody has claimed yet as well.
@@ -170,7 +170,6 @@ impl<P: Projector> Runner<P> {
         let claim = checkpoint::claim::<P>(&tx, source).await?;
         tx.commit().await?;
         self.parked = Parked::load(connection, P::NAME).await?;
-        self.projector = P::default();
         self.claims.insert(source.to_owned(), claim.clone());
         Ok(claim)
     }
@@ -187,7 +186,7 @@ impl<P: Projector> Runner<P> {
         let Delivery { source, mut events, next_offset, reached } = delivery;
         let claim = self.claim_of(&source)?;
         events.retain(|event| event.position > claim.last_position);
-        let batch = self.store.batch_of(events).await?;
+        let batch = self.store.batch_for(&P::READS, events).await?;
         self.fold(&source, batch, next_offset, reached).await
     }
 
@@ -208,19 +207,9 @@ impl<P: Projector> Runner<P> {
         let last_hash = last_hash.as_ref().map(|hash| &hash[..]);
         let to = Advance { source, from_position, next_offset, last_position, last_hash, reached };
         checkpoint::advance::<P>(&tx, owner_epoch, &to).await?;
-        let folded = fold(&mut self.projector, &self.store, &mut tx, batch, &mut parked).await;
-        let outcome = match folded {
-            Ok(()) => match parked.write(&tx, P::NAME).await {
-                Ok(()) => tx.commit().await.map_err(RunError::from),
-                Err(error) => Err(error.into()),
-            },
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
-            // What the projector keeps in memory may be ahead of the tables now.
-            self.projector = P::default();
-            return Err(error);
-        }
+        fold::<P>(&self.store, &mut tx, batch, &mut parked, Stage::Live).await?;
+        parked.write(&tx, P::NAME).await?;
+        tx.commit().await?;
         self.parked = parked;
         if let Some(claim) = self.claims.get_mut(source) {
             claim.last_position = last_position;
@@ -263,12 +252,12 @@ impl<P: Projector> Runner<P> {
         let claim = self.claim(STORE).await?;
         self.check_history(&claim).await?;
         let mut at = claim.last_position;
-        let mut batch = self.store.batch_after(at, BATCH).await?;
+        let mut batch = next_batch::<P>(&self.store, at).await?;
         loop {
             let Some(last) = batch.events.last().map(|event| event.position) else {
                 let head = self.store.wait_past(at, PATIENCE).await?;
                 if head > at {
-                    batch = self.store.batch_after(at, BATCH).await?;
+                    batch = next_batch::<P>(&self.store, at).await?;
                 } else {
                     self.still_connected()?;
                     lag::<P>(STORE, 0, chrono::TimeDelta::zero());
@@ -278,7 +267,7 @@ impl<P: Projector> Runner<P> {
             self.still_connected()?;
             // The next batch is read while this one is written.
             let store = self.store.clone();
-            let ahead = store.batch_after(last, BATCH);
+            let ahead = next_batch::<P>(&store, last);
             let (folded, next) = tokio::join!(self.fold(STORE, batch, last.cast_signed(), last), ahead);
             folded?;
             batch = next?;
@@ -332,6 +321,11 @@ impl<P: Projector> Runner<P> {
         }
         Ok(own.as_mut().expect("made above when it was missing"))
     }
+}
+
+/// The events after a position, with the keys that the projector needs.
+pub(crate) async fn next_batch<P: Projector>(store: &EventStore, after: u64) -> Result<Batch, StoreError> {
+    store.batch_for(&P::READS, store.read_after(after, BATCH).await?).await
 }
 
 /// A connection out of the pool for good, on which unqualified names are those of `schema`.

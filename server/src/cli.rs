@@ -1,11 +1,12 @@
 //! What can be typed. Each subcommand is a module of the same name under `run/`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help that people read in a terminal")]
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guildhall_integrity::Which;
+use guildhall_projections::MOST_SHARES;
 
 /// Guildhall keeps the records of professional associations: an event-sourced backend on Postgres.
 #[derive(Debug, Parser)]
@@ -239,9 +240,18 @@ pub struct Rebuild {
     /// The read model.
     #[arg(value_enum)]
     pub name: ReadModel,
-    /// Replace the live rows by the rebuilt ones, in one transaction.
+    /// Give the live tables the rebuilt rows where they differ, in one transaction.
     #[arg(long)]
     pub repair: bool,
+    /// How many shares of the streams are folded at the same time.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_SHARES)))]
+    pub shares: u16,
+    /// Go over about so many positions a second at most, to leave more of the machine to others.
+    #[arg(long, value_name = "N")]
+    pub pace: Option<NonZeroU32>,
+    /// Begin with the first event though an earlier rebuild was stopped on its way.
+    #[arg(long)]
+    pub afresh: bool,
 }
 
 /// The read models.

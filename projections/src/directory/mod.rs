@@ -8,11 +8,13 @@ mod page;
 pub use completeness::{ProfileParts, completeness};
 use deadpool_postgres::Transaction;
 use guildhall_aggregates::member::MemberEvent;
-use guildhall_event_store::Batch;
+use guildhall_event_store::{Batch, Selection};
 pub use page::{Entry, Filter, Page, PageError, Standing, Viewer, member, page};
 
+use tokio_postgres::Error;
+
 use crate::{
-    ProjectError, Projector,
+    ProjectError, Projector, Stage,
     decode::Decoder,
     rows::WorkingSet,
     standing::{self, StandingEvents, StandingTables, key_of},
@@ -29,7 +31,7 @@ const STANDING: StandingTables = StandingTables {
 };
 
 /// Folds members and their memberships into the directory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Directory;
 
 impl Projector for Directory {
@@ -38,10 +40,15 @@ impl Projector for Directory {
     const TABLES: &'static [&'static str] =
         &[member::TABLE, STANDING.plan, STANDING.rules, STANDING.death, STANDING.membership, STANDING.span];
 
-    async fn apply(&mut self, batch: &Batch, tx: &Transaction<'_>) -> Result<(), ProjectError> {
-        let mut decoder = Decoder::new(batch);
-        // Notes are for the staff's own screens: they change no row, so they are not even read.
-        let members = decoder.only::<MemberEvent>(|kind| kind != "NoteAdded");
+    /// Notes are for the staff's own screens: they change no row.
+    const READS: Selection = Selection {
+        categories: &["association", "member", "membership", "membership_plan"],
+        without: &["AssociationFounded", "AssociationRenamed", "NoteAdded"],
+    };
+
+    async fn apply(batch: &Batch, tx: &Transaction<'_>, stage: Stage) -> Result<(), ProjectError> {
+        let mut decoder = Decoder::new(batch, Self::READS);
+        let members = decoder.all::<MemberEvent>();
         let standing = StandingEvents::decode(&mut decoder);
 
         let keys = members.iter().map(|(event, _)| key_of(event)).collect();
@@ -54,6 +61,10 @@ impl Projector for Directory {
         }
         decoder.finish()?;
         rows.write(tx).await?;
-        Ok(standing::apply(tx, &STANDING, &standing).await?)
+        Ok(standing::apply(tx, &STANDING, &standing, stage).await?)
+    }
+
+    async fn complete(tx: &Transaction<'_>) -> Result<(), Error> {
+        standing::complete(tx, &STANDING).await
     }
 }

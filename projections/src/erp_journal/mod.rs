@@ -14,14 +14,14 @@ use guildhall_aggregates::{
     money::Currency,
     payment::{ContributionStanding, PaymentEvent},
 };
-use guildhall_event_store::{Batch, RecordedEvent};
+use guildhall_event_store::{Batch, RecordedEvent, Selection};
 use postgres_types::{FromSql, Json, ToSql};
 pub use posting::{RULE_VERSION, Role};
 pub use queries::*;
 use uuid::Uuid;
 
 use crate::{
-    ProjectError, Projector,
+    ProjectError, Projector, Stage,
     decode::Decoder,
     rows::{KeyedRow, Row, WorkingSet, insert},
     standing::key_of,
@@ -34,7 +34,7 @@ const ENTRY: &str = "erp_journal_entry";
 const LINE: &str = "erp_journal_line";
 
 /// Folds financial facts into the journal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ErpJournal;
 
 impl Projector for ErpJournal {
@@ -42,8 +42,10 @@ impl Projector for ErpJournal {
     const VERSION: i32 = 1;
     const TABLES: &'static [&'static str] = &[INVOICE, PAYMENT, ENTRY, LINE];
 
-    async fn apply(&mut self, batch: &Batch, tx: &Transaction<'_>) -> Result<(), ProjectError> {
-        let mut decoder = Decoder::new(batch);
+    const READS: Selection = Selection { categories: &["invoice", "payment"], without: &[] };
+
+    async fn apply(batch: &Batch, tx: &Transaction<'_>, _stage: Stage) -> Result<(), ProjectError> {
+        let mut decoder = Decoder::new(batch, Self::READS);
         let (invoices, payments) = (decoder.all::<InvoiceEvent>(), decoder.all::<PaymentEvent>());
         let invoice_keys = invoices.iter().map(|(event, _)| key_of(event)).collect();
         let payment_keys = payments.iter().map(|(event, _)| key_of(event)).collect();

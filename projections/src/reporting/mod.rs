@@ -8,13 +8,14 @@ mod rosters;
 use chrono::NaiveDate;
 use deadpool_postgres::Transaction;
 use guildhall_aggregates::membership::MembershipEvent;
-use guildhall_event_store::Batch;
+use guildhall_event_store::{Batch, Selection};
 use postgres_types::ToSql;
 pub use queries::*;
+use tokio_postgres::Error;
 use uuid::Uuid;
 
 use crate::{
-    ProjectError, Projector,
+    ProjectError, Projector, Stage,
     decode::{Decoded, Decoder},
     rows::{Row, insert},
     standing::{self, StandingEvents, StandingTables, key_of},
@@ -48,7 +49,7 @@ impl Row for RenewalRow {
 }
 
 /// Folds facts for reports. Holds no personal data.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reporting;
 
 impl Projector for Reporting {
@@ -70,8 +71,36 @@ impl Projector for Reporting {
         billing::CONTRIBUTION,
     ];
 
-    async fn apply(&mut self, batch: &Batch, tx: &Transaction<'_>) -> Result<(), ProjectError> {
-        let mut decoder = Decoder::new(batch);
+    /// Of members, only that they died.
+    const READS: Selection = Selection {
+        categories: &[
+            "association",
+            "association_event",
+            "event_roster",
+            "invoice",
+            "member",
+            "membership",
+            "membership_plan",
+            "payment",
+        ],
+        without: &[
+            "AffiliationsChanged",
+            "AssociationFounded",
+            "AssociationRenamed",
+            "ContactDetailsChanged",
+            "CredentialAdded",
+            "CredentialRemoved",
+            "MemberForgotten",
+            "MemberRegistered",
+            "NameChanged",
+            "NoteAdded",
+            "PrivacyChanged",
+            "ProfileChanged",
+        ],
+    };
+
+    async fn apply(batch: &Batch, tx: &Transaction<'_>, stage: Stage) -> Result<(), ProjectError> {
+        let mut decoder = Decoder::new(batch, Self::READS);
         let standing = StandingEvents::decode(&mut decoder);
         let events = decoder.all();
         let rosters = decoder.all();
@@ -79,11 +108,15 @@ impl Projector for Reporting {
         let billing = Billing::fold(tx, &invoices, &payments, &mut decoder).await?;
         decoder.finish()?;
 
-        standing::apply(tx, &STANDING, &standing).await?;
+        standing::apply(tx, &STANDING, &standing, stage).await?;
         insert(tx, RENEWAL, &renewals(&standing.memberships)).await?;
         rosters::apply_events(tx, &events).await?;
         rosters::apply_rosters(tx, &rosters).await?;
         Ok(billing.write(tx).await?)
+    }
+
+    async fn complete(tx: &Transaction<'_>) -> Result<(), Error> {
+        standing::complete(tx, &STANDING).await
     }
 }
 

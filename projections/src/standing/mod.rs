@@ -22,6 +22,7 @@ use tokio_postgres::Error;
 use uuid::Uuid;
 
 use crate::{
+    Stage,
     decode::{Decoded, Decoder},
     rows::{KeyedRow, WorkingSet, insert},
 };
@@ -72,13 +73,18 @@ pub(crate) async fn apply(
     tx: &Transaction<'_>,
     tables: &StandingTables,
     events: &StandingEvents<'_>,
+    stage: Stage,
 ) -> Result<(), Error> {
-    take_turns(tx, tables, &events.tenants()).await?;
+    if stage == Stage::Live {
+        take_turns(tx, tables, &events.tenants()).await?;
+    }
     apply_plans(tx, tables, &events.plans).await?;
     let ruled = apply_rules(tx, tables, &events.rules).await?;
     let died = apply_deaths(tx, tables, &events.deaths).await?;
     let touched = apply_memberships(tx, tables, &events.memberships).await?;
-
+    if stage == Stage::Build {
+        return Ok(());
+    }
     let mut stale: BTreeMap<[Uuid; 2], MembershipRow> = memberships_of(tx, tables, &died).await?;
     stale.extend(touched.changed().map(|row| (row.key(), row.clone())));
     compute_spans(tx, tables, stale.values()).await?;
@@ -92,6 +98,17 @@ pub(crate) async fn apply(
         }
     }
     Ok(())
+}
+
+/// Computes the spans of all memberships, which a build has left out: they follow from streams that several fold.
+pub(crate) async fn complete(tx: &Transaction<'_>, tables: &StandingTables) -> Result<(), Error> {
+    let mut after = [Uuid::nil(); 2];
+    loop {
+        let page = page_after(tx, tables, after).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.key();
+        compute_spans(tx, tables, page.iter()).await?;
+    }
 }
 
 /// Waits for whoever folds the standing of one of these associations, and makes others wait until this transaction ends.
@@ -255,6 +272,21 @@ async fn page_of(
     );
     let statement = tx.prepare_cached(&sql).await?;
     tx.query(&statement, &[&tenant, &after]).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The next memberships of all associations, by association and id.
+async fn page_after(
+    tx: &Transaction<'_>,
+    tables: &StandingTables,
+    [tenant, membership]: [Uuid; 2],
+) -> Result<Vec<MembershipRow>, Error> {
+    let sql = format!(
+        "SELECT ROW(m.*)::read.membership FROM {} m WHERE (tenant_id, membership_id) > ($1, $2) \
+         ORDER BY tenant_id, membership_id LIMIT {PAGE}",
+        tables.membership
+    );
+    let statement = tx.prepare_cached(&sql).await?;
+    tx.query(&statement, &[&tenant, &membership]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Replaces the spans of these memberships.

@@ -208,6 +208,6 @@ async fn nothing_stays_of_a_member_who_was_forgotten() {
     assert!(staff.unwrap().unwrap().forgotten);
     // Folded again, with the key gone before the first event is read, it comes to the same.
     let options = guildhall_projections::RebuildOptions::default();
-    let report = guildhall_projections::rebuild::<Directory>(&world.pool(), &world.store, options, |_, _| {}).await;
+    let report = world.rebuild::<Directory>(options).await;
     assert!(report.unwrap().equal());
 }

@@ -1,14 +1,13 @@
 use guildhall_aggregates::{MemberId, member::MemberEvent};
-use guildhall_event_store::{NewEvent, RecordedEvent, StreamId};
+use guildhall_event_store::{RecordedEvent, StreamId};
 use guildhall_projections::{
-    Delivery, Directory, Projector, RebuildOptions, Reporting, RunError, STORE, parked, reached, rebuild,
+    Delivery, Directory, Projector, RebuildOptions, Reporting, RunError, STORE, parked, reached,
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     story::{self, activated, applied, plan_created},
-    support::{World, delivery, id, tenant, until},
+    support::{World, delivery, id, raw, tenant, until},
 };
 
 async fn history(world: &World) -> Vec<RecordedEvent> {
@@ -117,15 +116,6 @@ async fn a_position_is_reached_when_every_declared_source_has_reached_it() {
     assert_eq!(runner.claim(sources[0]).await.unwrap().next_offset, 9);
 }
 
-fn raw(type_name: &'static str, payload: &'static str) -> NewEvent {
-    NewEvent {
-        event_id: Uuid::now_v7(),
-        type_name: type_name.into(),
-        schema_version: 1,
-        payload: payload.as_bytes().into(),
-    }
-}
-
 #[tokio::test]
 async fn a_poison_event_parks_its_stream_and_no_other() {
     let world = World::open().await;
@@ -215,7 +205,7 @@ async fn a_projection_whose_connection_is_cut_again_and_again_loses_nothing_and_
         cuts >= 5
     })
     .await;
-    let report = rebuild::<Reporting>(&world.pool(), &world.store, RebuildOptions::default(), |_, _| {}).await.unwrap();
+    let report = world.rebuild::<Reporting>(RebuildOptions::default()).await.unwrap();
     assert!(report.equal(), "{report:?}");
     let active = "SELECT count(*) FROM read.reporting_membership WHERE active";
     assert_eq!(world.count(active).await, i64::try_from(members).unwrap());

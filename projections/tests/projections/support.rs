@@ -13,8 +13,9 @@ use guildhall_event_store::{
     Actor, Clock, DecidedCommand, EventStore, KeyEncryptionKey, Metadata, NewEvent, RecordedEvent, StoreOptions,
     StreamId, Unit, UnitOutcome,
 };
-use guildhall_projections::{Delivery, Projector, Runner, STORE};
+use guildhall_projections::{Delivery, Projector, RebuildError, RebuildOptions, RebuildReport, Runner, STORE, rebuild};
 use guildhall_sandbox::testing::TestDatabase;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long a test waits for something that will happen.
@@ -81,6 +82,11 @@ impl World {
         runner.deliver(delivery(events)).await.expect("everything can be folded");
     }
 
+    /// Builds a projection again, to the end.
+    pub(crate) async fn rebuild<P: Projector>(&self, options: RebuildOptions) -> Result<RebuildReport, RebuildError> {
+        rebuild::<P>(&self.pool(), &self.store, options, &CancellationToken::new(), |_, _| {}).await
+    }
+
     /// The rows of tables as text, in order.
     pub(crate) async fn dump(&self, tables: &[&str]) -> Vec<String> {
         let client = self.client().await;
@@ -109,6 +115,16 @@ pub(crate) fn new_event<E: StoredEvent>(event: &E) -> NewEvent {
         type_name: event.type_name().into(),
         schema_version: event.schema_version(),
         payload: serde_json::to_vec(event).expect("events are JSON").into(),
+    }
+}
+
+/// An event as no program of ours would write it.
+pub(crate) fn raw(type_name: &'static str, payload: &'static str) -> NewEvent {
+    NewEvent {
+        event_id: Uuid::now_v7(),
+        type_name: type_name.into(),
+        schema_version: 1,
+        payload: payload.as_bytes().into(),
     }
 }
 

@@ -7,10 +7,12 @@ use guildhall_projections::{
     Projector, RebuildOptions, RebuildReport, TableReport, directory::Directory, erp_journal::ErpJournal, rebuild,
     reporting::Reporting,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Output,
     audit::{follow, progress_bar},
+    serve::stop_signal,
 };
 use crate::{
     cli::{ReadModel, Rebuild},
@@ -20,7 +22,8 @@ use crate::{
 
 pub(crate) async fn run(config: &Config, arguments: &Rebuild, output: &Output) -> anyhow::Result<ExitCode> {
     let store = open_store(config, Clock::system()).await?;
-    let options = RebuildOptions { repair: arguments.repair };
+    let Rebuild { repair, shares, pace, afresh, .. } = *arguments;
+    let options = RebuildOptions { repair, shares, pace, afresh, ..RebuildOptions::default() };
     let mut reports = Vec::new();
     let wanted = |name| arguments.name == ReadModel::All || arguments.name == name;
     if wanted(ReadModel::Directory) {
@@ -46,7 +49,16 @@ async fn one<P: Projector>(
 ) -> anyhow::Result<RebuildReport> {
     let bar = progress_bar(output);
     bar.set_message(P::NAME);
-    let report = rebuild::<P>(store.pool(), store, options, |position, of| follow(&bar, position, of)).await;
+    let stop = CancellationToken::new();
+    let mut rebuilding =
+        Box::pin(rebuild::<P>(store.pool(), store, options, &stop, |position, of| follow(&bar, position, of)));
+    let report = tokio::select! {
+        report = &mut rebuilding => report,
+        () = stop_signal() => {
+            stop.cancel();
+            rebuilding.await
+        }
+    };
     bar.finish_and_clear();
     Ok(report?)
 }
