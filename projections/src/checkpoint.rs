@@ -1,6 +1,9 @@
 //! How far a projection is: one row for each source of events, moved in the transaction that writes the rows.
 
+use std::collections::HashSet;
+
 use deadpool_postgres::Transaction;
+use guildhall_event_store::RecordedEvent;
 use tokio_postgres::Client;
 
 use crate::{Projector, RunError};
@@ -23,14 +26,37 @@ pub struct Claim {
 }
 
 /// What the next transaction makes of a checkpoint.
-pub(crate) struct Advance<'a> {
-    pub(crate) source: &'a str,
+pub(crate) struct Advance {
+    pub(crate) source: String,
+    owner_epoch: i64,
     /// Where the checkpoint is believed to be. After a commit whose answer was lost it is further.
-    pub(crate) from_position: u64,
+    from_position: u64,
     pub(crate) next_offset: i64,
     pub(crate) last_position: u64,
-    pub(crate) last_hash: Option<&'a [u8]>,
+    last_hash: Option<[u8; 32]>,
     pub(crate) reached: u64,
+}
+
+impl Advance {
+    /// From where a source was claimed or left over these events of it.
+    pub(crate) fn over(
+        source: String,
+        claim: &Claim,
+        events: &[RecordedEvent],
+        next_offset: i64,
+        reached: u64,
+    ) -> Self {
+        let last = events.last();
+        Self {
+            source,
+            owner_epoch: claim.owner_epoch,
+            from_position: claim.last_position,
+            next_offset,
+            last_position: last.map_or(claim.last_position, |event| event.position),
+            last_hash: last.map(|event| event.leaf_hash),
+            reached,
+        }
+    }
 }
 
 /// The position up to which everything is in the read model: the least that any of its sources has reached.
@@ -46,10 +72,13 @@ pub async fn reached(client: &Client, projection: &str) -> Result<u64, tokio_pos
     Ok(row.get::<_, i64>(0).cast_unsigned())
 }
 
-/// Makes the checkpoints of sources that nobody has claimed yet, so that [`reached`] waits for them, too.
+/// Makes the checkpoints of sources that nobody has claimed yet, so that [`reached`] waits for them, too; and for no others.
 pub(crate) async fn declare<P: Projector>(tx: &Transaction<'_>, sources: &[&str]) -> Result<(), RunError> {
     let Some(first) = sources.first() else { return Ok(()) };
-    let baseline = enter::<P>(tx, transport_of(first)).await?;
+    let baseline = enter::<P>(tx, first).await?;
+    // What the projector has read no more since is not waited for either.
+    tx.execute("DELETE FROM read.checkpoint WHERE projection = $1 AND source <> ALL ($2)", &[&P::NAME, &sources])
+        .await?;
     tx.execute(
         "INSERT INTO read.checkpoint (projection, source, last_position, reached) \
          SELECT $1, source, $3, $3 FROM unnest($2::text[]) AS source ON CONFLICT (projection, source) DO NOTHING",
@@ -61,7 +90,9 @@ pub(crate) async fn declare<P: Projector>(tx: &Transaction<'_>, sources: &[&str]
 
 /// Takes a source over: whoever owned it before is fenced.
 pub(crate) async fn claim<P: Projector>(tx: &Transaction<'_>, source: &str) -> Result<Claim, RunError> {
-    let baseline = enter::<P>(tx, transport_of(source)).await?;
+    let baseline = enter::<P>(tx, source).await?;
+    // A claim must outlast a crash, or who was fenced could come back as the owner.
+    tx.batch_execute("SET LOCAL synchronous_commit = on").await?;
     let row = tx
         .query_one(
             "INSERT INTO read.checkpoint AS c (projection, source, last_position, reached) VALUES ($1, $2, $3, $3) \
@@ -79,39 +110,48 @@ pub(crate) async fn claim<P: Projector>(tx: &Transaction<'_>, source: &str) -> R
     })
 }
 
-/// Moves a checkpoint, if it is still ours and where we left it. The first statement of each transaction: from here on nobody else can move it.
-pub(crate) async fn advance<P: Projector>(
-    tx: &Transaction<'_>,
-    owner_epoch: i64,
-    to: &Advance<'_>,
-) -> Result<(), RunError> {
+/// Moves checkpoints, if all of them are still ours and where we left them. The first statement of each transaction: from
+/// here on nobody else can move them.
+pub(crate) async fn advance<P: Projector>(tx: &Transaction<'_>, to: &[Advance]) -> Result<(), RunError> {
     let statement = tx
         .prepare_cached(
-            "UPDATE read.checkpoint SET next_offset = $4, last_position = greatest(last_position, $5), \
-                    last_hash = coalesce($6, last_hash), reached = greatest(reached, $7) \
-             WHERE projection = $1 AND source = $2 AND owner_epoch = $3 AND last_position = $8",
+            "UPDATE read.checkpoint c SET next_offset = t.next_offset, last_position = t.last_position, \
+                    last_hash = coalesce(t.last_hash, c.last_hash), reached = greatest(c.reached, t.reached) \
+             FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bigint[]) \
+                    AS t (source, owner_epoch, from_position, next_offset, last_position, last_hash, reached) \
+             WHERE c.projection = $1 AND c.source = t.source AND c.owner_epoch = t.owner_epoch \
+               AND c.last_position = t.from_position \
+             RETURNING c.source",
         )
         .await?;
+    let sources: Vec<&str> = to.iter().map(|to| &*to.source).collect();
+    let numbers = |number: fn(&Advance) -> i64| -> Vec<i64> { to.iter().map(number).collect() };
+    let hashes: Vec<Option<&[u8]>> = to.iter().map(|to| to.last_hash.as_ref().map(|hash| &hash[..])).collect();
     let moved = tx
-        .execute(
+        .query(
             &statement,
             &[
                 &P::NAME,
-                &to.source,
-                &owner_epoch,
-                &to.next_offset,
-                &to.last_position.cast_signed(),
-                &to.last_hash,
-                &to.reached.cast_signed(),
-                &to.from_position.cast_signed(),
+                &sources,
+                &numbers(|to| to.owner_epoch),
+                &numbers(|to| to.from_position.cast_signed()),
+                &numbers(|to| to.next_offset),
+                &numbers(|to| to.last_position.cast_signed()),
+                &hashes,
+                &numbers(|to| to.reached.cast_signed()),
             ],
         )
         .await?;
-    if moved == 0 { Err(RunError::Fenced { projection: P::NAME, source_name: to.source.to_owned() }) } else { Ok(()) }
+    let moved: HashSet<&str> = moved.iter().map(|row| row.get(0)).collect();
+    match sources.into_iter().find(|source| !moved.contains(source)) {
+        Some(lost) => Err(RunError::Fenced { projection: P::NAME, source_name: lost.to_owned() }),
+        None => Ok(()),
+    }
 }
 
-/// Checks that the tables are of this version and fed by this transport, and gives the position they start from.
-async fn enter<P: Projector>(tx: &Transaction<'_>, transport: &str) -> Result<i64, RunError> {
+/// Checks that the tables are of this version and fed from where this source is, and gives the position they start from.
+async fn enter<P: Projector>(tx: &Transaction<'_>, source: &str) -> Result<i64, RunError> {
+    let transport = transport_of(source);
     tx.execute(
         "INSERT INTO read.projection (name, version, transport) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
         &[&P::NAME, &P::VERSION, &transport],
@@ -137,7 +177,19 @@ async fn enter<P: Projector>(tx: &Transaction<'_>, transport: &str) -> Result<i6
             tx.execute(sql, &[&P::NAME, &transport]).await?;
         }
     }
+    let generation = generation_of(source);
+    let sql = "SELECT source FROM read.checkpoint WHERE projection = $1 AND NOT starts_with(source, $2) LIMIT 1";
+    if let Some(row) = tx.query_opt(sql, &[&P::NAME, &generation]).await? {
+        let present = generation_of(row.get(0)).to_owned();
+        return Err(RunError::OtherTransport { projection: P::NAME, present, wanted: generation.to_owned() });
+    }
     Ok(row.get(2))
+}
+
+/// Where a source's positions mean the same: `store`, or a generation of topics such as `kafka:guildhall.`. In another
+/// generation events lie in other partitions, whose checkpoints say nothing about what is folded.
+fn generation_of(source: &str) -> &str {
+    source.rfind('.').map_or(transport_of(source), |at| &source[..=at])
 }
 
 fn transport_of(source: &str) -> &str {

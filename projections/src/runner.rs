@@ -179,15 +179,22 @@ impl<P: Projector> Runner<P> {
         self.claims.remove(source);
     }
 
-    /// Folds a delivery and moves the checkpoint in one transaction. Events that are in the tables already are dropped.
-    /// Returns how many were new. After an error the source has to be claimed again: the answer to a commit may have been
-    /// lost, and the checkpoint knows.
-    pub async fn deliver(&mut self, delivery: Delivery) -> Result<usize, RunError> {
-        let Delivery { source, mut events, next_offset, reached } = delivery;
-        let claim = self.claim_of(&source)?;
-        events.retain(|event| event.position > claim.last_position);
-        let batch = self.store.batch_for(&P::READS, events).await?;
-        self.fold(&source, batch, next_offset, reached).await
+    /// Folds what some sources deliver and moves their checkpoints, all in one transaction. Events that are in the tables
+    /// already are dropped. Returns how many were new. After an error the sources have to be claimed again: the answer to a
+    /// commit may have been lost, and the checkpoints know.
+    pub async fn deliver(&mut self, deliveries: Vec<Delivery>) -> Result<usize, RunError> {
+        let mut steps = Vec::with_capacity(deliveries.len());
+        let mut all = Vec::new();
+        for Delivery { source, mut events, next_offset, reached } in deliveries {
+            let claim = self.claim_of(&source)?;
+            events.retain(|event| event.position > claim.last_position);
+            steps.push(Advance::over(source, claim, &events, next_offset, reached));
+            all.append(&mut events);
+        }
+        // Each source gives its own in order; a batch is in order as a whole.
+        all.sort_unstable_by_key(|event| event.position);
+        let batch = self.store.batch_for(&P::READS, all).await?;
+        self.fold(steps, batch).await
     }
 
     fn claim_of(&self, source: &str) -> Result<&Claim, RunError> {
@@ -195,29 +202,28 @@ impl<P: Projector> Runner<P> {
         self.claims.get(source).ok_or_else(unclaimed)
     }
 
-    async fn fold(&mut self, source: &str, batch: Batch, next_offset: i64, reached: u64) -> Result<usize, RunError> {
-        let Claim { owner_epoch, last_position: from_position, .. } = *self.claim_of(source)?;
-        let last = batch.events.last().map(|event| (event.position, event.leaf_hash, event.recorded_at));
-        let last_position = last.map_or(from_position, |(position, ..)| position);
-        let last_hash = last.map(|(_, hash, _)| hash);
+    async fn fold(&mut self, steps: Vec<Advance>, batch: Batch) -> Result<usize, RunError> {
+        let newest = batch.events.last().map(|event| event.recorded_at);
         let events = batch.events.len();
         let mut parked = self.parked.clone();
         let connection = Self::connected(&mut self.connection, &self.pool).await?;
         let mut tx = connection.transaction().await?;
-        let last_hash = last_hash.as_ref().map(|hash| &hash[..]);
-        let to = Advance { source, from_position, next_offset, last_position, last_hash, reached };
-        checkpoint::advance::<P>(&tx, owner_epoch, &to).await?;
+        checkpoint::advance::<P>(&tx, &steps).await?;
         fold::<P>(&self.store, &mut tx, batch, &mut parked, Stage::Live).await?;
         parked.write(&tx, P::NAME).await?;
         tx.commit().await?;
         self.parked = parked;
-        if let Some(claim) = self.claims.get_mut(source) {
-            claim.last_position = last_position;
-            claim.next_offset = next_offset;
-            claim.reached = claim.reached.max(reached);
+        let lag = newest.map_or(chrono::TimeDelta::zero(), |recorded_at| self.store.clock().now() - recorded_at);
+        for step in steps {
+            measure::<P>(&step.source, lag);
+            if let Some(claim) = self.claims.get_mut(&step.source) {
+                claim.last_position = step.last_position;
+                claim.next_offset = step.next_offset;
+                claim.reached = claim.reached.max(step.reached);
+            }
         }
-        let lag = last.map_or(chrono::TimeDelta::zero(), |(_, _, recorded_at)| self.store.clock().now() - recorded_at);
-        measure::<P>(source, events, lag);
+        metrics::counter!("projection_events_total", "projection" => P::NAME).increment(events as u64);
+        metrics::histogram!("projection_batch_events", "projection" => P::NAME).record(as_f64(events as u64));
         Ok(events)
     }
 
@@ -268,7 +274,8 @@ impl<P: Projector> Runner<P> {
             // The next batch is read while this one is written.
             let store = self.store.clone();
             let ahead = next_batch::<P>(&store, last);
-            let (folded, next) = tokio::join!(self.fold(STORE, batch, last.cast_signed(), last), ahead);
+            let step = Advance::over(STORE.to_owned(), self.claim_of(STORE)?, &batch.events, last.cast_signed(), last);
+            let (folded, next) = tokio::join!(self.fold(vec![step], batch), ahead);
             folded?;
             batch = next?;
             at = last;
@@ -331,8 +338,11 @@ pub(crate) async fn next_batch<P: Projector>(store: &EventStore, after: u64) -> 
 /// A connection out of the pool for good, on which unqualified names are those of `schema`.
 pub(crate) async fn connect(pool: &Pool, schema: &str) -> Result<ClientWrapper, RunError> {
     let connection = Object::take(pool.get().await?);
-    // Statement timeouts are for queries; a fold takes as long as its batch.
-    let settings = format!("SET search_path = {schema}, public; SET statement_timeout = 0; SET jit = off");
+    // Statement timeouts are for queries; a fold takes as long as its batch. Nor does it wait for the disk: what a crash of
+    // Postgres takes back is folded again, because the checkpoint goes back with it.
+    let settings = format!(
+        "SET search_path = {schema}, public; SET statement_timeout = 0; SET jit = off; SET synchronous_commit = off"
+    );
     connection.batch_execute(&settings).await?;
     Ok(connection)
 }
@@ -346,9 +356,7 @@ fn pauses() -> backon::ExponentialBackoff {
         .build()
 }
 
-fn measure<P: Projector>(source: &str, events: usize, behind: chrono::TimeDelta) {
-    metrics::counter!("projection_events_total", "projection" => P::NAME).increment(events as u64);
-    metrics::histogram!("projection_batch_events", "projection" => P::NAME).record(as_f64(events as u64));
+fn measure<P: Projector>(source: &str, behind: chrono::TimeDelta) {
     let labels = [("projection", P::NAME.to_owned()), ("source", source.to_owned())];
     metrics::gauge!("projection_lag_seconds", &labels).set(behind.as_seconds_f64().max(0.0));
 }

@@ -68,7 +68,8 @@ async fn consume<P: Projector>(
             round = consumer.next() => round,
         };
         let delivered = match round {
-            Ok(batches) => deliver(&runner, batches).await,
+            // What has gone elsewhere meanwhile is read again there.
+            Ok(batches) => deliver(&runner, batches.into_iter().filter(|batch| consumer.holds(batch))).await,
             Err(error) => break Err(error.into()),
         };
         if let Err(error) = delivered {
@@ -79,11 +80,14 @@ async fn consume<P: Projector>(
     ended
 }
 
-async fn deliver<P: Projector>(runner: &Mutex<Runner<P>>, batches: Vec<PartitionBatch>) -> Result<(), RunError> {
-    for batch in batches {
+async fn deliver<P: Projector>(
+    runner: &Mutex<Runner<P>>,
+    batches: impl Iterator<Item = PartitionBatch>,
+) -> Result<(), RunError> {
+    let deliveries = batches.map(|batch| {
         let source = batch.source();
         let PartitionBatch { events, next_offset, reached, .. } = batch;
-        runner.lock().await.deliver(Delivery { source, events, next_offset, reached }).await?;
-    }
-    Ok(())
+        Delivery { source, events, next_offset, reached }
+    });
+    runner.lock().await.deliver(deliveries.collect()).await.map(drop)
 }

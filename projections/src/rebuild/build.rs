@@ -218,6 +218,7 @@ impl<P: Projector> Build<P> {
         progress: &(impl Fn(u64, u64) + Send),
     ) -> Result<RebuildReport, RebuildError> {
         let tx = live.transaction().await?;
+        tx.batch_execute("SET LOCAL synchronous_commit = on").await?;
         let standing = hold::<P>(&tx).await?;
         let head = self.store.head().await.map_err(RunError::from)?;
         self.fold_to(head.max(standing.furthest), stop, progress).await?;

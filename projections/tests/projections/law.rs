@@ -80,7 +80,7 @@ async fn tables_after<P: Projector>(world: &World, events: &[RecordedEvent], bat
         let source = "kafka:all:0".to_owned();
         let next_offset = last.cast_signed();
         let delivery = Delivery { source, events: part.to_vec(), next_offset, reached: last };
-        runner.deliver(delivery).await.expect("everything can be folded");
+        runner.deliver(vec![delivery]).await.expect("everything can be folded");
     }
     world.dump(P::TABLES).await
 }
@@ -141,7 +141,7 @@ async fn a_death_and_a_membership_folded_at_the_same_moment_come_together() {
                 let reached = part.last().expect("chunks are not empty").position;
                 let source = source.to_owned();
                 let delivery = Delivery { source, events: part.to_vec(), next_offset: 0, reached };
-                runner.deliver(delivery).await.expect("everything can be folded");
+                runner.deliver(vec![delivery]).await.expect("everything can be folded");
             }
         });
     }

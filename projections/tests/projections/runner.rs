@@ -100,18 +100,88 @@ async fn another_transport_under_the_same_tables_is_refused() {
 }
 
 #[tokio::test]
+async fn another_generation_of_topics_under_the_same_tables_is_refused() {
+    let world = World::open().await;
+    let mut runner = world.runner::<Reporting>();
+    runner.declare(&["kafka:guildhall.members:0", "kafka:guildhall.billing:0"]).await.unwrap();
+    for source in ["kafka:guildhall2.members:0", "kafka:guild.members:0"] {
+        let refused = world.runner::<Reporting>().declare(&[source]).await.unwrap_err();
+        assert!(refused.to_string().contains("guildhall rebuild reporting --repair"), "{refused}");
+    }
+    world.rebuild::<Reporting>(RebuildOptions { repair: true, ..RebuildOptions::default() }).await.unwrap();
+    world.runner::<Reporting>().declare(&["kafka:guildhall2.members:0"]).await.unwrap();
+}
+
+/// A source that says how far it is and has nothing else.
+fn told(source: &str, reached: u64) -> Delivery {
+    Delivery { source: source.to_owned(), events: vec![], next_offset: 9, reached }
+}
+
+#[tokio::test]
+async fn a_source_that_is_read_no_more_is_not_waited_for() {
+    let world = World::open().await;
+    let mut runner = world.runner::<Reporting>();
+    let sources = ["kafka:guildhall.members:0", "kafka:guildhall.billing:0"];
+    runner.declare(&sources).await.unwrap();
+    runner.claim(sources[0]).await.unwrap();
+    runner.deliver(vec![told(sources[0], 70)]).await.unwrap();
+    let client = world.client().await;
+    assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), 0);
+    world.runner::<Reporting>().declare(&sources[..1]).await.unwrap();
+    assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), 70);
+}
+
+#[tokio::test]
+async fn what_several_sources_deliver_is_folded_together_or_not_at_all() {
+    let world = World::open().await;
+    story::tell(&world, tenant(1)).await;
+    let of = |events: &[RecordedEvent], wanted: fn(&str) -> bool| -> Vec<_> {
+        events.iter().filter(|event| wanted(&event.stream.category)).cloned().collect()
+    };
+    let events = history(&world).await;
+    let (members, others) =
+        (of(&events, |category| category == "member"), of(&events, |category| category != "member"));
+    let sources = ["kafka:g.members:0", "kafka:g.others:0"];
+    let deliveries = || -> Vec<_> {
+        let both = sources.iter().zip([&members, &others]);
+        both.map(|(source, events)| Delivery { events: events.clone(), ..told(source, 1_000) }).collect()
+    };
+    let (mut runner, mut another) = (world.runner::<Reporting>(), world.runner::<Reporting>());
+    for source in sources {
+        runner.claim(source).await.unwrap();
+    }
+    another.claim(sources[1]).await.unwrap();
+    let refused = runner.deliver(deliveries()).await;
+    assert!(matches!(&refused, Err(RunError::Fenced { source_name, .. }) if source_name == sources[1]), "{refused:?}");
+    assert_eq!(world.dump(Reporting::TABLES).await, [""; 0]);
+    for source in sources {
+        runner.claim(source).await.unwrap();
+    }
+    assert_eq!(runner.deliver(deliveries()).await.unwrap(), events.len());
+    let folded = world.dump(Reporting::TABLES).await;
+    world
+        .client()
+        .await
+        .batch_execute("DELETE FROM read.checkpoint; UPDATE read.projection SET transport = NULL")
+        .await
+        .unwrap();
+    let rebuilt =
+        world.rebuild::<Reporting>(RebuildOptions { repair: true, ..RebuildOptions::default() }).await.unwrap();
+    assert!(rebuilt.equal() && !folded.is_empty(), "{rebuilt:?}");
+}
+
+#[tokio::test]
 async fn a_position_is_reached_when_every_declared_source_has_reached_it() {
     let world = World::open().await;
     let client = world.client().await;
     let mut runner = world.runner::<Reporting>();
     let sources = ["kafka:guildhall.members:0", "kafka:guildhall.members:1"];
     runner.declare(&sources).await.unwrap();
-    let told = |source: &str, reached| Delivery { source: source.to_owned(), events: vec![], next_offset: 9, reached };
     runner.claim(sources[0]).await.unwrap();
-    runner.deliver(told(sources[0], 70)).await.unwrap();
+    runner.deliver(vec![told(sources[0], 70)]).await.unwrap();
     assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), 0);
     runner.claim(sources[1]).await.unwrap();
-    runner.deliver(told(sources[1], 40)).await.unwrap();
+    runner.deliver(vec![told(sources[1], 40)]).await.unwrap();
     assert_eq!(reached(&client, Reporting::NAME).await.unwrap(), 40);
     assert_eq!(runner.claim(sources[0]).await.unwrap().next_offset, 9);
 }

@@ -104,9 +104,9 @@ impl World {
     }
 }
 
-pub(crate) fn delivery(events: Vec<RecordedEvent>) -> Delivery {
+pub(crate) fn delivery(events: Vec<RecordedEvent>) -> Vec<Delivery> {
     let last = events.last().map_or(0, |event| event.position);
-    Delivery { source: STORE.to_owned(), events, next_offset: last.cast_signed(), reached: last }
+    vec![Delivery { source: STORE.to_owned(), events, next_offset: last.cast_signed(), reached: last }]
 }
 
 pub(crate) fn new_event<E: StoredEvent>(event: &E) -> NewEvent {
