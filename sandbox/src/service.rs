@@ -100,7 +100,7 @@ impl Service {
         self.child.try_wait().with_context(|| format!("looking after {}", self.name))
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         send(self.pid(), signal).with_context(|| format!("sending {signal} to {}", self.name))
     }
 

@@ -1,5 +1,6 @@
-//! A private Apache Kafka: one `KRaft` node, the real thing, gone when its owner goes.
+//! A private Apache Kafka: the real thing, gone when its owner goes. One `KRaft` node, or a [`KafkaCluster`] of three.
 
+mod cluster;
 mod jars;
 
 use std::env;
@@ -12,10 +13,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::place::Place;
 use crate::service::{Service, stop_orphan};
 
+pub use cluster::KafkaCluster;
 pub use jars::ensure as ensure_jars;
 
 /// The oldest Java that this Kafka runs on.
@@ -31,8 +34,7 @@ const STARTED: &str = "Kafka Server started";
 
 /// Enough memory for tests and a start in under two seconds: measured at 340 MB resident. Performance data would be
 /// written to a shared folder, for tools that nobody runs here.
-const JAVA_FLAGS: [&str; 5] =
-    ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
+const JAVA_FLAGS: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
 
 const LOG_CONFIGURATION: &str = include_str!("../../../tools/kafka/log4j2.properties");
 
@@ -52,8 +54,7 @@ pub struct Kafka {
     place: Place,
     jars: PathBuf,
     java: PathBuf,
-    broker: u16,
-    controller: u16,
+    node: Node,
     service: Option<Service>,
     /// Deleted after everything above has let go of it.
     temporary: Option<TempDir>,
@@ -63,24 +64,26 @@ impl Kafka {
     /// Starts Kafka on a directory of its own, at free ports, and waits until it answers. Its jars are fetched before,
     /// once per checkout.
     pub fn start(options: KafkaOptions) -> Result<Self> {
-        Self::launch(options, None)
+        let [broker, controller] = free_ports()?;
+        Self::launch(options, Node::alone(broker, controller), None)
     }
 
     /// Starts Kafka on a directory that is deleted in the end.
     pub fn temporary(settings: Vec<(String, String)>) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("guildhall-kafka-").tempdir().context("making a directory")?;
-        Self::launch(KafkaOptions { data_dir: directory.path().to_owned(), settings }, Some(directory))
+        let [broker, controller] = free_ports()?;
+        let options = KafkaOptions { data_dir: directory.path().to_owned(), settings };
+        Self::launch(options, Node::alone(broker, controller), Some(directory))
     }
 
-    fn launch(options: KafkaOptions, temporary: Option<TempDir>) -> Result<Self> {
+    fn launch(options: KafkaOptions, node: Node, temporary: Option<TempDir>) -> Result<Self> {
         let java = find_java()?;
         let jars = jars::ensure()?;
         let place = Place::claim(&options.data_dir, None)?;
         if let Ok(pid) = fs::read_to_string(place.path.join("kafka.pid")) {
             stop_orphan(&pid, &place.path, &[(Signal::SIGTERM, STOP_LIMIT), (Signal::SIGKILL, STOP_LIMIT)])?;
         }
-        let [broker, controller] = free_ports()?;
-        let mut kafka = Self { options, place, jars, java, broker, controller, service: None, temporary };
+        let mut kafka = Self { options, place, jars, java, node, service: None, temporary };
         kafka.format()?;
         kafka.run()?;
         Ok(kafka)
@@ -88,7 +91,7 @@ impl Kafka {
 
     /// Where clients find it: the value of `bootstrap.servers`. It stays the same over a restart.
     pub fn brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.broker)
+        format!("127.0.0.1:{}", self.node.broker)
     }
 
     /// The directory that holds data, log and lock.
@@ -99,6 +102,11 @@ impl Kafka {
     /// The server's log.
     pub fn log(&self) -> PathBuf {
         self.place.path.join("kafka.log")
+    }
+
+    /// Whether it was started and not stopped or killed since. One that is paused runs.
+    pub fn is_running(&self) -> bool {
+        self.service.is_some()
     }
 
     /// Stops it in order. Stopping twice is stopping once.
@@ -113,6 +121,16 @@ impl Kafka {
         service.end(&[])
     }
 
+    /// Stops its clock: it answers nobody and closes nothing, as a machine that swaps. What is stopped can be killed.
+    pub fn pause(&self) -> Result<()> {
+        self.service.as_ref().map_or(Ok(()), |service| service.signal(Signal::SIGSTOP))
+    }
+
+    /// Lets it go on after [`Kafka::pause`].
+    pub fn resume(&self) -> Result<()> {
+        self.service.as_ref().map_or(Ok(()), |service| service.signal(Signal::SIGCONT))
+    }
+
     /// Starts it again on the same data, at the same ports; stops it before when it runs.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
@@ -125,7 +143,7 @@ impl Kafka {
         command.arg(configuration);
         let mut service = Service::spawn("Kafka", &mut command, self.log())?;
         fs::write(self.place.path.join("kafka.pid"), service.pid().to_string()).context("writing kafka.pid")?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.broker));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.node.broker));
         let started = service.wait_ready(START_LIMIT, |service| {
             service.logged().contains(STARTED) && TcpStream::connect(address).is_ok()
         });
@@ -143,10 +161,10 @@ impl Kafka {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).with_context(|| format!("removing {}", unfinished.display()))?;
         }
-        let id = output("random-uuid", self.java("kafka.tools.StorageTool").arg("random-uuid"))?;
         let configuration = self.configure("format.properties", &unfinished)?;
         let mut tool = self.java("kafka.tools.StorageTool");
-        tool.args(["format", "--standalone", "--cluster-id", id.trim(), "--config"]).arg(configuration);
+        tool.arg("format").args(self.node.is_alone().then_some("--standalone"));
+        tool.args(["--cluster-id", &self.node.cluster, "--config"]).arg(configuration);
         output("format", &mut tool)?;
         fs::rename(&unfinished, self.data()).context("finishing Kafka's data directory")
     }
@@ -157,14 +175,14 @@ impl Kafka {
 
     fn java(&self, class: &str) -> Command {
         let mut java = Command::new(&self.java);
-        java.args(JAVA_FLAGS).arg("-Dlog4j2.configurationFile=log4j2.properties");
+        java.args(JAVA_FLAGS).args(self.node.heap).arg("-Dlog4j2.configurationFile=log4j2.properties");
         java.arg("-cp").arg(self.jars.join("*")).arg(class).current_dir(&self.place.path);
         java
     }
 
     fn configure(&self, name: &str, data: &Path) -> Result<PathBuf> {
         let path = self.place.path.join(name);
-        let ours = configuration(self.broker, self.controller, data);
+        let ours = configuration(&self.node, data);
         let theirs = self.options.settings.iter().map(|(name, value)| format!("{name}={value}\n"));
         fs::write(&path, ours + &theirs.collect::<String>()).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
@@ -180,27 +198,59 @@ impl Drop for Kafka {
     }
 }
 
-/// What one node needs that is broker, controller and its own only replica. The controller takes a killed broker for
-/// alive until its session ends, and lets no successor in before: with the default of nine seconds a restart took
-/// eleven.
-fn configuration(broker: u16, controller: u16, data: &Path) -> String {
+/// What tells one node from another: its ports and whom it votes with.
+#[derive(Debug, Clone)]
+struct Node {
+    id: usize,
+    broker: u16,
+    /// The controllers' ports of all that vote, by their ids.
+    controllers: Vec<u16>,
+    cluster: String,
+    heap: [&'static str; 2],
+}
+
+impl Node {
+    fn alone(broker: u16, controller: u16) -> Self {
+        let heap = ["-Xms256m", "-Xmx512m"];
+        Self { id: 1, broker, controllers: vec![controller], cluster: cluster_id(), heap }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.controllers.len() == 1
+    }
+}
+
+/// What a node needs that is broker and controller. Alone, it is its own only replica; among three, two copies of
+/// everything are what is acknowledged. The controller takes a killed broker for alive until its session ends, and lets
+/// no successor in before: with the default of nine seconds a restart took eleven.
+fn configuration(node: &Node, data: &Path) -> String {
+    let Node { id, broker, controllers, .. } = node;
+    let controller = controllers[id - 1];
+    let (copies, in_sync) = if node.is_alone() { (1, 1) } else { (3, 2) };
+    let quorum = if node.is_alone() {
+        format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller}")
+    } else {
+        let voters = (1..).zip(controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
+        format!("controller.quorum.voters={}", voters.collect::<Vec<_>>().join(","))
+    };
     format!(
         "\
 process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+node.id={id}
+{quorum}
 listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}
-offsets.topic.replication.factor=1
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
@@ -210,12 +260,20 @@ auto.create.topics.enable=false
     )
 }
 
-/// Two ports that nobody listens on. They are bound together, so that they differ.
-fn free_ports() -> Result<[u16; 2]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
-    let listeners = [bind()?, bind()?];
-    let port = |listener: &TcpListener| Ok::<_, std::io::Error>(listener.local_addr()?.port());
-    Ok([port(&listeners[0])?, port(&listeners[1])?])
+/// A new cluster's id: 22 letters of URL-safe base64, as Kafka wants them. Digits of a fresh id are such letters.
+fn cluster_id() -> String {
+    Uuid::now_v7().simple().to_string().split_off(10)
+}
+
+/// Ports that nobody listens on. They are bound together, so that they differ.
+fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
+    let listeners = (0..COUNT).map(bind).collect::<Result<Vec<_>>>()?;
+    let mut ports = [0; COUNT];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr().context("looking for a free port")?.port();
+    }
+    Ok(ports)
 }
 
 fn find_java() -> Result<PathBuf> {

@@ -121,6 +121,13 @@ impl Postgres {
         service.end(&[(Signal::SIGINT, STOP_LIMIT), (Signal::SIGQUIT, Duration::from_secs(5))])
     }
 
+    /// Stops it at once, as `pg_ctl stop --mode=immediate` does: sessions are cut off, nothing more is written, and the
+    /// next start recovers from the log.
+    pub fn stop_immediately(&mut self) -> Result<()> {
+        let Some(mut service) = self.service.take() else { return Ok(()) };
+        service.end(&[(Signal::SIGQUIT, VANISH_LIMIT)])
+    }
+
     /// Kills it as a power cut would, and waits until the last of its processes is gone, so that it can be started
     /// again.
     pub fn kill(&mut self) -> Result<()> {
