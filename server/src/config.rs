@@ -76,8 +76,20 @@ pub struct Kafka {
     pub partitions: u16,
     /// Replicas of a new topic, 1 to 10.
     pub replication_factor: u16,
+    /// How projectors share partitions: `classic`, among themselves, or `consumer`, by the brokers (KIP-848, Kafka 4).
+    pub group_protocol: GroupProtocol,
     /// More settings of the connection by librdkafka's names, such as `security.protocol`.
     pub connection: BTreeMap<String, String>,
+}
+
+/// How the members of a consumer group agree on who reads what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupProtocol {
+    /// Among themselves. Every broker knows it.
+    Classic,
+    /// By the brokers, from Kafka 4 on: joining is faster.
+    Consumer,
 }
 
 /// What is logged, and how.
@@ -158,6 +170,7 @@ impl Default for Kafka {
             topic_prefix: "guildhall".into(),
             partitions: 6,
             replication_factor: 1,
+            group_protocol: GroupProtocol::Classic,
             connection: BTreeMap::new(),
         }
     }
@@ -327,6 +340,14 @@ mod tests {
     fn an_unknown_setting_is_refused_by_name() {
         let ConfigError(problems) = Config::load(None, &environment(&[("GUILDHALL_HTTP__LISTNE", "x")])).unwrap_err();
         assert!(problems[0].contains("listne"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_group_protocol_is_one_of_two() {
+        let chosen = |protocol| Config::load(None, &environment(&[("GUILDHALL_KAFKA__GROUP_PROTOCOL", protocol)]));
+        assert_eq!(chosen("consumer").unwrap().kafka.group_protocol, GroupProtocol::Consumer);
+        let ConfigError(problems) = chosen("raft").unwrap_err();
+        assert!(problems[0].contains("raft") && problems[0].contains("kafka.group_protocol"), "{problems:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use guildhall_commands::{CommandApi, CommandApiOptions, Executor, ExecutorOptions};
 use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
-use guildhall_kafka::{KafkaOptions, Relay, RelayOptions};
+use guildhall_kafka::{ConsumerOptions, GroupProtocol, KafkaOptions, Relay, RelayOptions};
 use guildhall_processes::{ProcessOptions, Processes};
 use guildhall_projections::{directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
 use guildhall_read_api::{ReadLimits, ReadState};
@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Transport},
+    config::{self, Config, Transport},
     http, projecting, sealing, telemetry,
 };
 
@@ -196,7 +196,7 @@ impl Node {
         match config.transport {
             Transport::Store => self.tasks.spawn(projecting::from_store::<P>(pool, store, shutdown)),
             Transport::Kafka => {
-                let options = kafka_options(config);
+                let options = consumer_options(config, P::NAME);
                 self.tasks.spawn(projecting::from_kafka::<P>(pool, store, options, shutdown))
             }
         };
@@ -212,6 +212,15 @@ pub async fn open_store(config: &Config, clock: Clock) -> anyhow::Result<EventSt
     let mut options = StoreOptions::new(config.database.url.clone(), key);
     options.pool_size = config.database.pool_size;
     EventStore::open(options, clock).await.context("the event store cannot be opened")
+}
+
+/// How a projection reads Kafka.
+fn consumer_options(config: &Config, projection: &str) -> ConsumerOptions {
+    let protocol = match config.kafka.group_protocol {
+        config::GroupProtocol::Classic => GroupProtocol::Classic,
+        config::GroupProtocol::Consumer => GroupProtocol::Consumer,
+    };
+    ConsumerOptions { protocol, ..ConsumerOptions::new(kafka_options(config), format!("guildhall.{projection}")) }
 }
 
 /// How this installation reaches Kafka.

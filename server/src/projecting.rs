@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use deadpool_postgres::Pool;
 use guildhall_event_store::EventStore;
-use guildhall_kafka::{Consumer, ConsumerOptions, KafkaOptions, PartitionBatch, Place, Resume, source};
+use guildhall_kafka::{Consumer, ConsumerOptions, PartitionBatch, Resume, source};
 use guildhall_projections::{Delivery, Projector, RunError, Runner};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +25,11 @@ pub(crate) async fn from_store<P: Projector>(
 pub(crate) async fn from_kafka<P: Projector>(
     pool: Pool,
     store: EventStore,
-    kafka: KafkaOptions,
+    options: ConsumerOptions,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     while !shutdown.is_cancelled() {
-        let Err(error) = consume::<P>(pool.clone(), store.clone(), kafka.clone(), &shutdown).await else { break };
+        let Err(error) = consume::<P>(pool.clone(), store.clone(), options.clone(), &shutdown).await else { break };
         match error.downcast_ref::<RunError>() {
             Some(error) if error.may_pass() => {
                 tracing::warn!(projection = P::NAME, %error, "the projection joins its group again");
@@ -44,17 +44,14 @@ pub(crate) async fn from_kafka<P: Projector>(
 async fn consume<P: Projector>(
     pool: Pool,
     store: EventStore,
-    kafka: KafkaOptions,
+    options: ConsumerOptions,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut runner = Runner::<P>::open(pool, store.clone());
-    let sources: Vec<_> = Place::all(kafka.partitions)
-        .map(|place| source(&place.topic.name(&kafka.prefix), i32::from(place.partition)))
-        .collect();
+    let sources = options.sources();
     runner.declare(&sources.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let runner = Arc::new(Mutex::new(runner));
     let claimant = Arc::clone(&runner);
-    let options = ConsumerOptions::new(kafka, format!("guildhall.{}", P::NAME));
     let mut consumer = Consumer::start(options, store, move |topic, partition| {
         let claimant = Arc::clone(&claimant);
         async move {
