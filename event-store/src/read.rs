@@ -7,10 +7,10 @@
 //! Where events have been archived, a read that would need them says so: what is not here must not look as if it had
 //! never been.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use futures::TryFutureExt as _;
+use futures::{TryFutureExt as _, TryStreamExt as _};
 use guildhall_aggregates::TenantId;
 use tokio_postgres::{
     Client, Row,
@@ -81,6 +81,40 @@ pub(crate) async fn archived_between(client: &Client, from: u64, to: u64) -> Res
 /// An error that names archived positions below this one; none where nothing below it was archived.
 pub(crate) async fn archived_below(client: &Client, position: u64) -> Result<Option<StoreError>, StoreError> {
     archived_between(client, 1, position).await
+}
+
+/// Tells the last position, up to a given one, of each stream that has an event there. An archive keeps the last event of
+/// each stream, so this is true as long as what comes next is here.
+pub(crate) async fn last_positions(
+    client: &mut Client,
+    up_to: u64,
+    mut each: impl FnMut(TenantId, StreamId, u64),
+) -> Result<(), StoreError> {
+    let next = up_to.saturating_add(1);
+    if let Some(archived) = archived_between(client, next, next).await? {
+        return Err(archived);
+    }
+    let transaction = client.transaction().await?;
+    // A whole history takes longer than a page.
+    transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    let rows = transaction
+        .query_raw(
+            "SELECT s.tenant_id, s.category, s.id, l.position FROM es.stream s JOIN
+             (SELECT stream_key, max(position) AS position FROM es.event WHERE position <= $1 GROUP BY stream_key) l
+             USING (stream_key)",
+            [signed(up_to)],
+        )
+        .await?;
+    let mut rows = pin!(rows);
+    while let Some(row) = rows.try_next().await? {
+        let category: &str = row.try_get(1)?;
+        each(
+            TenantId::new(row.try_get(0)?),
+            StreamId { category: category.into(), id: row.try_get(2)? },
+            natural(&row, 3)?,
+        );
+    }
+    Ok(())
 }
 
 /// The events of one association after a position.

@@ -142,6 +142,17 @@ impl EventStore {
         read::after(&client, position, limit).await
     }
 
+    /// The last position, up to a given one, of each stream that has an event there. `each` is told one after the other, in
+    /// no order. Reads all of history up to there, though no payload.
+    pub async fn last_positions(
+        &self,
+        up_to: u64,
+        each: impl FnMut(TenantId, StreamId, u64) + Send,
+    ) -> Result<(), StoreError> {
+        let mut client = self.inner.pool.get().await?;
+        read::last_positions(&mut client, up_to, each).await
+    }
+
     /// Events of one association after a position, in order. At most 10,000 of them.
     pub async fn read_tenant_after(
         &self,

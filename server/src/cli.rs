@@ -31,7 +31,7 @@ pub enum Command {
     /// Serve the HTTP API: commands, reads, audit.
     Serve,
     /// Carry history to Kafka.
-    Relay,
+    Relay(Relay),
     /// Fold history into the read models.
     Project,
     /// React to events and deadlines by sending commands.
@@ -78,6 +78,15 @@ pub enum Command {
     },
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+}
+
+/// Where a relay begins.
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// Set the checkpoint back first, and send everything after this position again; 0 is all of history. Takes the lease
+    /// from a relay at work. Consumers drop what they have seen.
+    #[arg(long, value_name = "POSITION")]
+    pub from: Option<u64>,
 }
 
 /// How the demo runs.

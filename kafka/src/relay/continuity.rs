@@ -10,14 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guildhall_event_store::EventStore;
+use guildhall_event_store::{EventStore, StreamId};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
 
-use super::{RelayError, lease::Checkpoint};
+use super::{
+    RelayError,
+    lease::{Checkpoint, LastPositions},
+};
 use crate::{
     envelope::Decoder,
     options::KafkaOptions,
@@ -34,6 +37,29 @@ pub(super) async fn check(store: &EventStore, checkpoint: &Checkpoint) -> Result
         Some(leaf_hash) => stands_at(store, checkpoint.position, leaf_hash).await,
         None => Ok(()),
     }
+}
+
+/// The checkpoint that a relay has that sent everything up to a position, and nothing more.
+pub(super) async fn checkpoint_at(
+    store: &EventStore,
+    partitions: u16,
+    position: u64,
+) -> Result<Checkpoint, RelayError> {
+    let mut last = LastPositions::none(partitions);
+    let Some(before) = position.checked_sub(1) else {
+        return Ok(Checkpoint { position, leaf_hash: None, last });
+    };
+    let found = store.read_after(before, 1).await?.into_iter().find(|event| event.position == position);
+    let event = found.ok_or(RelayError::Diverged { position })?;
+    let note = |tenant, stream: StreamId, position| {
+        // Those of other applications are in no partition.
+        if let Some(place) = Place::of(tenant, &stream, partitions) {
+            let furthest = last.at(place).max(position);
+            last.advance(place, furthest);
+        }
+    };
+    store.last_positions(position, note).await?;
+    Ok(Checkpoint { position, leaf_hash: Some(event.leaf_hash), last })
 }
 
 /// Compares the newest record of every partition with history.

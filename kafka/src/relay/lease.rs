@@ -86,6 +86,27 @@ impl Lease {
         holder: Uuid,
         term: Duration,
     ) -> Result<Option<(Self, Checkpoint)>, RelayError> {
+        Self::take_if(pool, kafka, holder, term, "lease_until <= clock_timestamp() OR holder = $2").await
+    }
+
+    /// Takes the lease from whoever holds it. That one is fenced: what it sends is repeated, what it writes is refused.
+    pub(super) async fn take_over(
+        pool: &Pool,
+        kafka: &KafkaOptions,
+        holder: Uuid,
+        term: Duration,
+    ) -> Result<(Self, Checkpoint), RelayError> {
+        let taken = Self::take_if(pool, kafka, holder, term, "true").await?;
+        taken.ok_or_else(|| RelayError::Lease("its row is gone".to_owned()))
+    }
+
+    async fn take_if(
+        pool: &Pool,
+        kafka: &KafkaOptions,
+        holder: Uuid,
+        term: Duration,
+        condition: &'static str,
+    ) -> Result<Option<(Self, Checkpoint)>, RelayError> {
         let (client, taken) = (pool.get().await?, Instant::now());
         let (name, seconds) = (&kafka.prefix, term.as_secs_f64());
         let partitions = i32::from(kafka.partitions);
@@ -95,14 +116,12 @@ impl Lease {
                 &[name, &partitions],
             )
             .await?;
-        let row = client
-            .query_opt(
-                "UPDATE es.relay SET epoch = epoch + 1, holder = $2, lease_until = clock_timestamp() + $3 * interval '1 s'
-                 WHERE name = $1 AND (lease_until <= clock_timestamp() OR holder = $2)
-                 RETURNING epoch, partitions, position, leaf_hash, last_positions",
-                &[name, &holder, &seconds],
-            )
-            .await?;
+        let statement = format!(
+            "UPDATE es.relay SET epoch = epoch + 1, holder = $2, lease_until = clock_timestamp() + $3 * interval '1 s'
+             WHERE name = $1 AND ({condition})
+             RETURNING epoch, partitions, position, leaf_hash, last_positions"
+        );
+        let row = client.query_opt(&statement, &[name, &holder, &seconds]).await?;
         let Some(row) = row else { return Ok(None) };
         let found: i32 = row.get(1);
         if found != partitions {
@@ -141,6 +160,12 @@ impl Lease {
         client.execute(statement, &[&self.name, &self.epoch]).await?;
         Ok(())
     }
+}
+
+/// How far a generation was relayed; 0 for one that has not begun.
+pub(super) async fn relayed(pool: &Pool, name: &str) -> Result<u64, RelayError> {
+    let row = pool.get().await?.query_opt("SELECT position FROM es.relay WHERE name = $1", &[&name]).await?;
+    Ok(row.map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
 fn checkpoint(row: &Row, partitions: u16) -> Result<Checkpoint, RelayError> {

@@ -118,6 +118,16 @@ pub enum RelayError {
     /// The lease could not be read or written.
     #[error("the relay's lease: {0}")]
     Lease(String),
+    /// More was to be sent again than was ever sent.
+    #[error(
+        "{asked} is beyond what was relayed: Kafka has everything up to {relayed}; choose a position from 0 to {relayed}"
+    )]
+    BeyondRelayed {
+        /// The position asked for.
+        asked: u64,
+        /// How far the relay has come.
+        relayed: u64,
+    },
     /// Another relay has taken over.
     #[error("another relay has taken over")]
     Replaced,
@@ -127,7 +137,9 @@ impl RelayError {
     /// Whether trying again cannot help.
     fn is_lasting(&self) -> bool {
         match self {
-            Self::Diverged { .. } | Self::NoTopic { .. } | Self::PartitionCount { .. } => true,
+            Self::Diverged { .. } | Self::NoTopic { .. } | Self::PartitionCount { .. } | Self::BeyondRelayed { .. } => {
+                true
+            }
             Self::Topics(error) => error.is_lasting(),
             Self::Store(error) => matches!(error, StoreError::Hole { .. }),
             Self::Kafka(_) | Self::Lease(_) | Self::Replaced => false,
@@ -172,6 +184,31 @@ impl Relay {
                 return Ok(());
             }
         }
+    }
+
+    /// Sets the checkpoint back, so that the next relay sends everything after a position again; 0 is all of history. Takes the
+    /// lease from a relay at work, which then goes on from there or stands by. Consumers drop what they have seen. Gives how far
+    /// the relay had come.
+    ///
+    /// # Errors
+    /// Nothing up to this position was relayed, history has no event there or another one than was relayed, or the
+    /// database does not answer. Nothing has changed then.
+    pub async fn set_back(&self, position: u64) -> Result<u64, RelayError> {
+        let (kafka, pool) = (&self.options.kafka, self.store.pool());
+        let relayed = lease::relayed(pool, &kafka.prefix).await?;
+        if position > relayed {
+            return Err(RelayError::BeyondRelayed { asked: position, relayed });
+        }
+        // Before the lease is taken: it may take longer than that is held.
+        let set_back = continuity::checkpoint_at(&self.store, kafka.partitions, position).await?;
+        let (lease, found) = Lease::take_over(pool, kafka, self.holder, self.options.lease).await?;
+        let saved = match continuity::check(&self.store, &found).await {
+            Ok(()) => lease.save(&set_back).await,
+            Err(error) => Err(error),
+        };
+        let released = lease.release().await;
+        saved.and(released)?;
+        Ok(found.position)
     }
 
     async fn relay_as_long_as_we_may(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {

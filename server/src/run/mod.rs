@@ -8,6 +8,7 @@ mod import;
 mod openapi;
 mod output;
 mod rebuild;
+mod relay;
 mod serve;
 mod store;
 mod token;
@@ -38,7 +39,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     match cli.command {
         Command::Serve => serve::run(&load()?, Roles::SERVE, &output).await,
-        Command::Relay => serve::run(&load()?, Roles::RELAY, &output).await,
+        Command::Relay(arguments) => relay::run(&load()?, &arguments, &output).await,
         Command::Project => serve::run(&load()?, Roles::PROJECT, &output).await,
         Command::Process => serve::run(&load()?, Roles::PROCESS, &output).await,
         Command::All => serve::run(&load()?, Roles::ALL, &output).await,
