@@ -20,6 +20,13 @@ use crate::{
 
 /// The header that says how far the data of an answer has come.
 const POSITION: HeaderName = HeaderName::from_static("guildhall-position");
+/// The header that says that this is less far than was asked for.
+const STALE: HeaderName = HeaderName::from_static("guildhall-stale");
+/// What a caller would like, and what of it was done (RFC 7240).
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// "Rather no answer than one that is not what I asked for."
+const STRICT: &str = "handling=strict";
 
 /// What was read: a projection or history itself, in which version, up to where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +37,8 @@ pub(crate) struct Mark {
     pub(crate) version: i32,
     /// Everything up to here is in the answer.
     pub(crate) position: Position,
+    /// The caller asked for more than that.
+    pub(crate) stale: bool,
 }
 
 /// A request to read, beside its question: who asks, in which shape, and what they have already.
@@ -90,10 +99,16 @@ impl Asked {
         format::choose(format, &self.headers, offers)
     }
 
+    /// Whether the caller would rather have no answer than one that is older than `at_least`.
+    pub(crate) fn is_strict(&self) -> bool {
+        let said = self.headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+        said.flat_map(|value| value.split([',', ';'])).any(|wish| wish.trim().eq_ignore_ascii_case(STRICT))
+    }
+
     /// Begins the answer, unless the caller has it already. `beside` is what the answer depends on beside the
     /// data, the question and the caller, such as the date.
     pub(crate) fn answer(&self, format: Format, mark: Mark, beside: impl Hash) -> Result<Answer, Early> {
-        let answer = Answer { mark, format, tag: Some(self.tag(format, mark, beside)), target: self.target.clone() };
+        let answer = Answer { tag: Some(self.tag(format, mark, beside)), ..self.passing_answer(format, mark) };
         match &answer.tag {
             Some(tag) if etag::none_match_holds(&self.headers, tag) => Err(Early::Unchanged(answer)),
             _ => Ok(answer),
@@ -102,7 +117,7 @@ impl Asked {
 
     /// Begins an answer that nobody may keep, because what is in it may have to be forgotten.
     pub(crate) fn passing_answer(&self, format: Format, mark: Mark) -> Answer {
-        Answer { mark, format, tag: None, target: self.target.clone() }
+        Answer { mark, format, tag: None, target: self.target.clone(), strict: self.is_strict() }
     }
 
     /// The same tag means the same answer: same data, same question, same sight, same program.
@@ -123,6 +138,7 @@ pub(crate) struct Answer {
     format: Format,
     tag: Option<HeaderValue>,
     target: String,
+    strict: bool,
 }
 
 /// A list, page by page.
@@ -130,6 +146,10 @@ pub(crate) struct Answer {
 pub(crate) struct Page<T> {
     /// Everything recorded up to here is in the answer.
     position: Position,
+    /// True where this is less than `at_least` asked for; left out otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    stale: bool,
     /// The rows of this page.
     data: Vec<T>,
     /// What to pass as `after` for the next page; null on the last.
@@ -141,6 +161,10 @@ pub(crate) struct Page<T> {
 pub(crate) struct Report<T> {
     /// Everything recorded up to here is in the answer.
     position: Position,
+    /// True where this is less than `at_least` asked for; left out otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    stale: bool,
     /// The lines.
     data: Vec<T>,
     /// True where there are more lines than a report gives: ask about less.
@@ -152,14 +176,23 @@ pub(crate) struct Report<T> {
 pub(crate) struct One<T> {
     /// Everything recorded up to here is in the answer.
     position: Position,
+    /// True where this is less than `at_least` asked for; left out otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    stale: bool,
     /// The thing.
     data: T,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_false(stale: &bool) -> bool {
+    !stale
 }
 
 impl Answer {
     /// Answers with one thing.
     pub(crate) fn one<T: Serialize>(self, data: T) -> Result<Response, Early> {
-        self.json(&One { position: self.mark.position, data })
+        self.json(&One { position: self.mark.position, stale: self.mark.stale, data })
     }
 
     /// Answers with a page of a list, as JSON or as a table. A table's `next` stands in its `Link` header alone.
@@ -173,7 +206,7 @@ impl Answer {
 
     /// Answers with a page of a list that is no table.
     pub(crate) fn page<T: Serialize>(self, data: Vec<T>, next: Option<String>) -> Result<Response, Early> {
-        let page = Page { position: self.mark.position, data, next };
+        let page = Page { position: self.mark.position, stale: self.mark.stale, data, next };
         let response = self.json(&page)?;
         Ok(self.leading_on(response, page.next.as_deref()))
     }
@@ -191,7 +224,7 @@ impl Answer {
         match self.format {
             Format::Csv => Ok(self.with(StatusCode::OK, csv::table(&data))),
             Format::Json | Format::Hledger | Format::Beancount => {
-                self.json(&Report { position: self.mark.position, data, truncated })
+                self.json(&Report { position: self.mark.position, stale: self.mark.stale, data, truncated })
             }
         }
     }
@@ -215,7 +248,13 @@ impl Answer {
         let headers = response.headers_mut();
         let position = HeaderValue::try_from(self.mark.position.to_string());
         headers.insert(POSITION, position.expect("`p-` and digits can stand in a header"));
-        headers.insert(header::VARY, HeaderValue::from_static("authorization, accept"));
+        if self.mark.stale {
+            headers.insert(STALE, HeaderValue::from_static("true"));
+        }
+        if self.strict {
+            headers.insert(APPLIED, HeaderValue::from_static(STRICT));
+        }
+        headers.insert(header::VARY, HeaderValue::from_static("authorization, accept, prefer"));
         let keep = match &self.tag {
             // What is kept is somebody's sight of an association, and is asked about again every time.
             Some(tag) => {

@@ -4,7 +4,8 @@ use guildhall_web::problem::ProblemBody;
 use utoipa::{
     OpenApi,
     openapi::{
-        Header, Object, RefOr, Type,
+        Header, Object, RefOr, Required, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
@@ -40,6 +41,11 @@ pub(crate) fn common() -> utoipa::openapi::OpenApi {
 pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi) {
     let operations = document.paths.paths.values_mut().filter_map(|item| item.get.as_mut());
     for operation in operations {
+        let parameters = operation.parameters.get_or_insert_default();
+        let waits = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if known.name == "at_least");
+        if parameters.iter().any(waits) {
+            parameters.push(RefOr::T(prefer()));
+        }
         operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], _>(BEARER, [])]);
         let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") else { continue };
         answer.description = operation.summary.clone().unwrap_or_default();
@@ -49,9 +55,25 @@ pub(crate) fn complete(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
+/// What a caller of any operation may wish for.
+fn prefer() -> Parameter {
+    ParameterBuilder::new()
+        .name("Prefer")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "`handling=strict` (RFC 7240): where the data does not come as far as `at_least` asks within five seconds, \
+             answer 503 instead of what there is",
+        ))
+        .schema(Some(Object::with_type(Type::String)))
+        .example(Some("handling=strict".into()))
+        .build()
+}
+
 /// What stands in the headers of an answer.
 const HEADERS: &[(&str, &str)] = &[
     ("Guildhall-Position", "Everything recorded up to this consistency token is in the answer"),
+    ("Guildhall-Stale", "`true` where that is less than `at_least` asked for; missing otherwise"),
     ("ETag", "Send it as `If-None-Match` to be told whether anything has changed; missing where nothing may be kept"),
     ("Link", "The next page, where there is one (RFC 8288)"),
 ];

@@ -54,7 +54,9 @@ pub(crate) fn unavailable(cause: &dyn std::fmt::Display) -> Problem {
 
 /// The read model did not come as far as asked.
 pub(crate) fn not_reached(asked: Position, reached: Position) -> Problem {
-    let detail = format!("You asked for {asked}, the data stands at {reached}; ask again, or without `at_least`.");
+    let detail = format!(
+        "You asked for {asked}, the data stands at {reached}; ask again, or without `Prefer: handling=strict` for what there is."
+    );
     Problem::new(POSITION_NOT_REACHED, detail).retry_after(LATER)
 }
 
@@ -122,7 +124,10 @@ impl IntoResponses for AnyRead {
             ("405", "The path knows no such method"),
             ("406", "No shape of the answer is one that `Accept` takes"),
             ("500", "Something went wrong inside; it is logged under the request's id"),
-            ("503", "The data has not come as far as `at_least` asks, or cannot be read now; see `Retry-After`"),
+            (
+                "503",
+                "The data cannot be read now, or, with `Prefer: handling=strict`, has not come as far as `at_least` asks; see `Retry-After`",
+            ),
             ("504", "It took longer than the limit"),
         ] {
             all.insert(status.to_owned(), documented(description).into());

@@ -11,7 +11,10 @@ use guildhall_event_store::EventStore;
 use guildhall_projections::{Projector, reached};
 use guildhall_web::{Position, Problem, TokenKeys, problem::kind};
 
-use crate::{answer::Mark, problems};
+use crate::{
+    answer::{Asked, Mark},
+    problems,
+};
 
 /// How long a waiting read pauses before it looks again: from the first to the last of these.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
@@ -60,41 +63,47 @@ pub(crate) struct Reading {
 }
 
 impl ReadState {
-    /// Reads a projection, once it has come as far as asked.
+    /// Reads a projection, once it has come as far as asked; or as it stands when it does not within the limit, unless the
+    /// caller would rather have no answer than an older one.
     ///
     /// # Errors
-    /// `position-not-reached` when it has not within the limit.
-    pub(crate) async fn reading<P: Projector>(&self, at_least: Option<Position>) -> Result<Reading, Problem> {
+    /// `position-not-reached` where that caller has to come again.
+    pub(crate) async fn reading<P: Projector>(
+        &self,
+        asked: &Asked,
+        at_least: Option<Position>,
+    ) -> Result<Reading, Problem> {
         let reading = self.reading_now::<P>().await?;
-        match at_least {
-            Some(wanted) if reading.mark.position < wanted => {
-                // Whoever waits holds no connection: others may need it to come forward.
-                drop(reading);
-                // It is not worth waiting for what was never written.
-                self.history(at_least).await?;
-                self.reading_once_at::<P>(wanted).await
+        let Some(wanted) = at_least.filter(|wanted| reading.mark.position < *wanted) else { return Ok(reading) };
+        // Whoever waits holds no connection: others may need it to come forward.
+        drop(reading);
+        // It is not worth waiting for what was never written.
+        self.history(at_least).await?;
+        let mut reading = self.reading_once_at::<P>(wanted).await?;
+        if reading.mark.position < wanted {
+            if asked.is_strict() {
+                return Err(problems::not_reached(wanted, reading.mark.position));
             }
-            _ => Ok(reading),
+            reading.mark.stale = true;
         }
+        Ok(reading)
     }
 
     async fn reading_now<P: Projector>(&self) -> Result<Reading, Problem> {
         let client = self.pool.get().await.map_err(|error| problems::unavailable(&error))?;
         let position = Position(reached(&client, P::NAME).await.map_err(|error| problems::of_postgres(&error))?);
-        Ok(Reading { client, mark: Mark { source: P::NAME, version: P::VERSION, position } })
+        Ok(Reading { client, mark: Mark { source: P::NAME, version: P::VERSION, position, stale: false } })
     }
 
+    /// Reads once the projection is there, or when the longest wait is over.
     async fn reading_once_at<P: Projector>(&self, wanted: Position) -> Result<Reading, Problem> {
         let started = Instant::now();
         let [mut pause, longest] = PAUSES;
         loop {
             tokio::time::sleep(pause).await;
             let reading = self.reading_now::<P>().await?;
-            if reading.mark.position >= wanted {
+            if reading.mark.position >= wanted || started.elapsed() >= self.limits.max_wait {
                 return Ok(reading);
-            }
-            if started.elapsed() >= self.limits.max_wait {
-                return Err(problems::not_reached(wanted, reading.mark.position));
             }
             pause = (pause * 2).min(longest);
         }
@@ -111,7 +120,7 @@ impl ReadState {
             let detail = format!("`at_least` is no token of this server: history ends at {head}.");
             return Err(Problem::new(kind::INVALID_QUERY, detail));
         }
-        Ok(Mark { source: "history", version: 1, position: head })
+        Ok(Mark { source: "history", version: 1, position: head, stale: false })
     }
 
     /// What the association says of itself.

@@ -28,7 +28,7 @@ const MOST_RECORDS: usize = 10_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InvoiceQuery {
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
 }

@@ -39,7 +39,7 @@ pub(crate) struct InvoicesQuery {
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -123,7 +123,7 @@ pub(crate) async fn invoices(
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
     let format = asked.list_shape(query.format)?;
-    let reading = read.reading::<Reporting>(query.at_least).await?;
+    let reading = read.reading::<Reporting>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 
     let (day, id) = query.after.map(Cursor::into_key).map(|(Day(day), id)| (day, id)).unzip();

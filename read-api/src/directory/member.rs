@@ -26,7 +26,7 @@ pub(crate) struct MemberQuery {
     /// Through whose eyes: `public`, or a member's id (needs the scope `api`).
     #[param(value_type = Option<String>, pattern = "^(public|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
     seen_by: Option<SeenBy>,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
 }
@@ -51,7 +51,7 @@ pub(crate) async fn member(
     let format = asked.shape(None, &[Format::Json])?;
     let tenant = asked.caller.tenant;
     let today = read.today(tenant).await?;
-    let reading = read.reading::<Directory>(query.at_least).await?;
+    let reading = read.reading::<Directory>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, today)?;
 
     let found = directory::member(&reading.client, tenant, today, viewer, member).await.map_err(super::of_page)?;

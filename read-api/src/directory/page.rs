@@ -50,7 +50,7 @@ pub(crate) struct DirectoryQuery {
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -91,7 +91,7 @@ pub(crate) async fn directory(
     let format = asked.list_shape(query.format)?;
     let tenant = asked.caller.tenant;
     let today = read.today(tenant).await?;
-    let reading = read.reading::<Directory>(query.at_least).await?;
+    let reading = read.reading::<Directory>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, today)?;
 
     let (filter, limit) = (query.filter(), query.limit.rows());

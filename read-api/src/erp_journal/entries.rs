@@ -36,7 +36,7 @@ pub(crate) struct JournalQuery {
     /// How many entries at most.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given. All but `json` give every entry, without pages.
@@ -123,7 +123,7 @@ pub(crate) async fn journal(
         Format::Beancount => Some(erp_sync::Format::Beancount),
     };
     let tenant = asked.caller.tenant;
-    let reading = read.reading::<ErpJournal>(query.at_least).await?;
+    let reading = read.reading::<ErpJournal>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, super::mapping(&reading.client, tenant).await?)?;
 
     let span = Span { tenant, from: query.from.unwrap_or(Day::FIRST).0, to: query.to.unwrap_or(Day::LAST).0 };

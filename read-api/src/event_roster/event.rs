@@ -20,7 +20,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventQuery {
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
 }
@@ -71,7 +71,7 @@ pub(crate) async fn event(
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
     let format = asked.shape(None, &[Format::Json])?;
-    let reading = read.reading::<Reporting>(query.at_least).await?;
+    let reading = read.reading::<Reporting>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 
     let (tenant, event) = (asked.caller.tenant, Some(event.uuid()));

@@ -20,7 +20,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -67,7 +67,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Early> {
     asked.caller.require(&Role::ALL)?;
     let format = asked.list_shape(query.format)?;
-    let reading = read.reading::<Reporting>(query.at_least).await?;
+    let reading = read.reading::<Reporting>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 
     let events = reporting::event_attendance(&reading.client, asked.caller.tenant, None)

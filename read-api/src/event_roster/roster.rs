@@ -36,7 +36,7 @@ pub(crate) struct RosterQuery {
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -96,7 +96,7 @@ pub(crate) async fn roster(
     let tenant = asked.caller.tenant;
     let viewer = sight::of(&asked.caller, None)?;
     let today = read.today(tenant).await?;
-    let reading = read.reading::<Directory>(query.at_least).await?;
+    let reading = read.reading::<Directory>(&asked, query.at_least).await?;
     let book = book::read(&read.store, tenant, event).await?.ok_or_else(|| not_found("roster"))?;
     // The roster may be further on than the directory.
     let answer = asked.answer(format, reading.mark, (today, book.version()))?;

@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct FillQuery {
     /// Only this association event; all of them where not given.
     event_id: Option<Uuid>,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -79,7 +79,7 @@ pub(crate) async fn event_fill(
 ) -> Result<Response, Early> {
     super::admit(&asked.caller)?;
     let format = asked.list_shape(query.format)?;
-    let reading = read.reading::<Reporting>(query.at_least).await?;
+    let reading = read.reading::<Reporting>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 
     let lines = reporting::event_fill(&reading.client, asked.caller.tenant, query.event_id)

@@ -22,7 +22,7 @@ pub(crate) struct AgeingQuery {
     /// The day; today in the association's zone where not given.
     #[param(value_type = Option<String>, format = Date)]
     on: Option<Day>,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -64,7 +64,7 @@ pub(crate) async fn invoice_ageing(
         None => read.today(asked.caller.tenant).await?,
     };
     let format = asked.list_shape(query.format)?;
-    let reading = read.reading::<Reporting>(query.at_least).await?;
+    let reading = read.reading::<Reporting>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, on)?;
 
     let lines = reporting::invoice_ageing(&reading.client, asked.caller.tenant, on)

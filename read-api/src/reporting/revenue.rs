@@ -26,7 +26,7 @@ pub(crate) struct RevenueQuery {
     /// A day of the last month.
     #[param(value_type = String, format = Date)]
     to: Day,
-    /// A consistency token: wait until this is in the answer.
+    /// A consistency token: wait until this is in the answer, five seconds at most.
     #[param(value_type = Option<String>, pattern = "^p-[0-9]{1,19}$")]
     at_least: Option<Position>,
     /// The shape of the answer; by `Accept` where not given.
@@ -67,7 +67,7 @@ pub(crate) async fn revenue(
     super::admit(&asked.caller)?;
     let (from, to) = super::months(query.from, query.to)?;
     let format = asked.list_shape(query.format)?;
-    let reading = read.reading::<Reporting>(query.at_least).await?;
+    let reading = read.reading::<Reporting>(&asked, query.at_least).await?;
     let answer = asked.answer(format, reading.mark, ())?;
 
     let lines = reporting::revenue_by_month(&reading.client, asked.caller.tenant, from, to)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use guildhall_event_store::StreamId;
 use guildhall_projections::Directory;
 use guildhall_web::Role;
@@ -40,15 +40,53 @@ async fn a_read_waits_until_what_was_written_is_in_it() {
     assert!(reply.body.contains("Ada Nightingale"), "{}", reply.body);
 }
 
+const BEHIND: [&str; 3] = ["/v1/directory", "/v1/reports/memberships", "/v1/journal"];
+
 #[tokio::test]
-async fn a_read_does_not_wait_for_ever() {
+async fn a_read_that_waited_long_enough_is_answered_and_says_that_it_is_stale() {
     let world = World::with_patience(Duration::from_millis(20)).await;
     story::tell(&world, nurses(), "nurses", "Nightingale").await;
     let head = world.store.head().await.unwrap();
-    for path in ["/v1/directory", "/v1/reports/memberships", "/v1/journal"] {
+    for path in BEHIND {
         let reply = world.get(&format!("{path}?at_least=p-{head}")).await;
-        assert_eq!((reply.status, reply.problem()), (StatusCode::SERVICE_UNAVAILABLE, "position-not-reached".into()));
-        assert_eq!(reply.header("retry-after"), "1");
+        assert_eq!((reply.status, reply.header("guildhall-stale")), (StatusCode::OK, "true"), "{path}");
+        let json = reply.json();
+        assert_eq!((reply.header("guildhall-position"), &json["position"]), ("p-0", &"p-0".into()));
+        assert_eq!(json["stale"], true);
+        let table = world.get(&format!("{path}?at_least=p-{head}&format=csv")).await;
+        assert_eq!((table.status, table.header("guildhall-stale")), (StatusCode::OK, "true"), "{path}");
+    }
+    world.project().await;
+    for path in BEHIND {
+        let reply = world.get(&format!("{path}?at_least=p-{head}")).await;
+        assert!(!reply.headers.contains_key("guildhall-stale"), "{path}");
+        assert!(reply.json().get("stale").is_none(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_strict_caller_is_told_to_come_again() {
+    let world = World::with_patience(Duration::from_millis(20)).await;
+    story::tell(&world, nurses(), "nurses", "Nightingale").await;
+    let head = world.store.head().await.unwrap();
+    let token = world.token("nurses", &Role::ALL);
+    let ask = async |path: &str, wish: &'static str| {
+        let prefer = HeaderName::from_static("prefer");
+        world.get_as(&token, &format!("{path}?at_least=p-{head}"), &[(prefer, wish)]).await
+    };
+    for path in BEHIND {
+        for wish in ["handling=strict", "respond-async, Handling=strict", "handling=strict; wait=10"] {
+            let reply = ask(path, wish).await;
+            let told = (reply.status, reply.problem());
+            assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, "position-not-reached".into()), "{path} {wish}");
+            assert_eq!(reply.header("retry-after"), "1");
+        }
+        assert_eq!(ask(path, "handling=lenient").await.status, StatusCode::OK, "{path}");
+    }
+    world.project().await;
+    for path in BEHIND {
+        let reply = ask(path, "handling=strict").await;
+        assert_eq!((reply.status, reply.header("preference-applied")), (StatusCode::OK, "handling=strict"), "{path}");
     }
 }
 
