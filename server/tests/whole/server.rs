@@ -124,7 +124,12 @@ impl Server {
 
     /// The API as an association's client sees it.
     pub(crate) fn client(&self, association: &str) -> Client {
-        Client { http: reqwest::Client::new(), url: self.address.clone(), token: self.token(association) }
+        self.client_at(&self.address, association)
+    }
+
+    /// The same at another node of the installation.
+    pub(crate) fn client_at(&self, url: &str, association: &str) -> Client {
+        Client { http: reqwest::Client::new(), url: url.to_owned(), token: self.token(association) }
     }
 }
 
@@ -153,6 +158,19 @@ impl Client {
         let request = self.http.post(format!("{}/v1/commands/{name}", self.url)).bearer_auth(&self.token);
         let response = request.header("Idempotency-Key", key).json(body).send().await?;
         Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// Reads. Gives status and body; an error when no answer came, or none in JSON.
+    pub(crate) async fn read(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Result<(u16, Value)> {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    /// Where it sends to.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Sends a command that must be accepted, and gives its receipt.

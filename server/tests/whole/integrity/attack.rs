@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::{
     damage,
-    dice::Dice,
     forgery::{self, Proofs},
     history::{History, OPERATOR, SLUGS, STRANGER, keys, tenants},
     verifier,
 };
+use crate::dice::Dice;
 
 /// Attacks in an ordinary run of the tests, and where there is time for all of them.
 const SHORT: usize = 150;

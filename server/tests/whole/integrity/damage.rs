@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// Something that an attacker does to the database.
 pub(super) struct Damage {

@@ -8,7 +8,8 @@ use guildhall_aggregates::TenantId;
 use guildhall_event_store::{RecordedEvent, StreamId};
 use tokio_postgres::Client;
 
-use super::{dice::Dice, history::tenants};
+use super::history::tenants;
+use crate::dice::Dice;
 
 /// Another history in the place of the one that was recorded.
 pub(super) struct Forgery {

@@ -11,7 +11,7 @@ use guildhall_sandbox::testing::TestDatabase;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// The associations. The first has so many records that full tiles of its log are stored.
 pub(super) const SLUGS: [&str; 3] = ["lakeside", "old-mint", "harbour"];

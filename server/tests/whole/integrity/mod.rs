@@ -4,7 +4,6 @@
 mod attack;
 mod bundles;
 mod damage;
-mod dice;
 mod forgery;
 mod history;
 mod verifier;
