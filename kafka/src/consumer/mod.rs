@@ -9,6 +9,8 @@
 //! duplicates, zombies, expired and lost records, topics made anew.
 
 mod assignment;
+#[cfg(test)]
+mod fencing;
 mod lane;
 mod session;
 mod watch;
