@@ -13,6 +13,7 @@ use postgres_es::{PostgresCqrs, PostgresEventRepository, PostgresViewRepository,
 use serde::{Deserialize, Serialize};
 use sqlx::{Executor, PgPool, postgres::PgPoolOptions};
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -183,6 +184,38 @@ impl Baseline {
             anyhow::ensure!(folded == notes as u64, "a notebook of {notes} notes was loaded with {folded}");
         }
         Ok((notebooks * notes) as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Gives every note to the view, as the library does after each command, with so many workers; and says how many
+    /// events a second.
+    pub async fn dispatch(&self, workers: usize, notebooks: usize, notes: usize) -> anyhow::Result<f64> {
+        self.pool.execute("TRUNCATE member_view").await?;
+        let views = PostgresViewRepository::<NotebookView, Notebook>::new("member_view", self.pool.clone());
+        let query = Arc::new(Dispatch(GenericQuery::new(Arc::new(views))));
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in 0..workers {
+            let query = Arc::clone(&query);
+            tasks.spawn(async move {
+                for sequence in 1..=notes {
+                    for id in (worker..notebooks).step_by(workers) {
+                        let aggregate_id = format!("notebook-{id}");
+                        let payload = NotebookEvent::NoteAdded { text: text(id as u64) };
+                        let event = EventEnvelope { aggregate_id, sequence, payload, metadata: HashMap::new() };
+                        query.dispatch(&event.aggregate_id, std::slice::from_ref(&event)).await;
+                    }
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let viewed: i64 = sqlx::query_scalar("SELECT sum((payload->>'notes')::bigint)::bigint FROM member_view")
+            .fetch_one(&self.pool)
+            .await?;
+        anyhow::ensure!(viewed == i64::try_from(notebooks * notes)?, "the baseline's views have {viewed} notes");
+        Ok(viewed as f64 / seconds)
     }
 
     /// Replays everything into the view table, and says how many events a second.

@@ -77,6 +77,16 @@ impl Program {
         self.child.id()
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// It ended with an error.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let ended = self.child.try_wait()?;
+        anyhow::ensure!(ended.is_none_or(|status| status.success()), "it ended with {ended:?}");
+        Ok(ended.is_some())
+    }
+
     /// Lets it finish what it has begun, and end.
     pub fn stop(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.pid())?), Signal::SIGTERM)?;

@@ -109,8 +109,9 @@ impl Target {
         match *self {
             Self::Ratio(least) => format!(">= {least}x"),
             Self::RatioAndP99(least, part) => format!(">= {least}x, p99 <= 1/{part}"),
+            Self::RatioBelow(most) => format!("<= {most}x"),
             Self::Below(limit) => format!("< {limit}"),
-            Self::Nothing => "-".to_owned(),
+            Self::FigureAndRatio(least, ratio) => format!(">= {least}, {ratio}x"),
         }
     }
 
@@ -120,8 +121,9 @@ impl Target {
             Self::RatioAndP99(least, part) => {
                 Some(ratio? >= least && p99s.is_some_and(|(ours, baseline)| ours * part <= baseline))
             }
+            Self::RatioBelow(most) => ratio.map(|ratio| ratio <= most),
             Self::Below(limit) => Some(figure < limit),
-            Self::Nothing => None,
+            Self::FigureAndRatio(least, times) => ratio.map(|ratio| figure >= least && ratio >= times),
         }
     }
 }
@@ -129,7 +131,7 @@ impl Target {
 /// The rows as a table, and below it who used the processors.
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "{:<15}{:>11}{:>11}{:>9}  {:<20}{:<5}{:>8}{:>10}  {}\n",
+        "{:<20}{:>11}{:>11}{:>9}  {:<20}{:<5}{:>8}{:>10}  {}\n",
         "work", "ours", "baseline", "ratio", "must reach", "met", "p99 ms", "baseline", "unit"
     );
     for row in rows {
@@ -137,7 +139,7 @@ pub fn table(rows: &[Row]) -> String {
         let met = row.met.map_or("-", |met| if met { "yes" } else { "NO" });
         let _ = writeln!(
             text,
-            "{:<15}{:>11}{:>11}{:>9}  {:<20}{:<5}{:>8}{:>10}  {}",
+            "{:<20}{:>11}{:>11}{:>9}  {:<20}{:<5}{:>8}{:>10}  {}",
             row.work,
             number(Some(row.ours)),
             number(row.baseline),
@@ -152,7 +154,7 @@ pub fn table(rows: &[Row]) -> String {
     text += "\nProcessor time for 1,000 commands, in milliseconds:\n";
     let _ = writeln!(
         text,
-        "{:<15}{:>11}{:>11}{:>11}{:>9}   {:>11}{:>11}",
+        "{:<20}{:>11}{:>11}{:>11}{:>9}   {:>11}{:>11}",
         "work", "node", "its pg", "generator", "sum", "baseline", "its pg"
     );
     for row in rows {
@@ -160,7 +162,7 @@ pub fn table(rows: &[Row]) -> String {
         let baseline = row.baseline_cpu;
         let _ = writeln!(
             text,
-            "{:<15}{:>11.1}{:>11.1}{:>11.1}{:>9.1}   {:>11}{:>11}",
+            "{:<20}{:>11.1}{:>11.1}{:>11.1}{:>9.1}   {:>11}{:>11}",
             row.work,
             server * 1000.0,
             postgres * 1000.0,

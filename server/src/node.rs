@@ -1,13 +1,13 @@
 //! Any set of roles in one process: the wiring, and the orderly end.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use anyhow::Context as _;
 use guildhall_commands::{CommandApi, CommandApiOptions, Executor, ExecutorOptions};
 use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
-use guildhall_kafka::{ConsumerOptions, GroupProtocol, KafkaOptions, Relay, RelayOptions};
+use guildhall_kafka::{ConsumerOptions, GroupProtocol, KafkaOptions, Relay, RelayOptions, Topic};
 use guildhall_processes::{ProcessOptions, Processes};
-use guildhall_projections::{directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
+use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
 use guildhall_read_api::{ReadLimits, ReadState};
 use guildhall_web::TokenKeys;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -190,13 +190,13 @@ impl Node {
         Ok(())
     }
 
-    fn project<P: guildhall_projections::Projector>(&mut self, config: &Config) {
+    fn project<P: Projector>(&mut self, config: &Config) {
         let (pool, store) = (self.store.pool().clone(), self.store.clone());
         let shutdown = self.shutdown.clone();
         match config.transport {
             Transport::Store => self.tasks.spawn(projecting::from_store::<P>(pool, store, shutdown)),
             Transport::Kafka => {
-                let options = consumer_options(config, P::NAME);
+                let options = consumer_options::<P>(config);
                 self.tasks.spawn(projecting::from_kafka::<P>(pool, store, options, shutdown))
             }
         };
@@ -214,13 +214,15 @@ pub async fn open_store(config: &Config, clock: Clock) -> anyhow::Result<EventSt
     EventStore::open(options, clock).await.context("the event store cannot be opened")
 }
 
-/// How a projection reads Kafka.
-fn consumer_options(config: &Config, projection: &str) -> ConsumerOptions {
+/// How a projection reads Kafka: the topics of the categories that it folds, and no others.
+fn consumer_options<P: Projector>(config: &Config) -> ConsumerOptions {
     let protocol = match config.kafka.group_protocol {
         config::GroupProtocol::Classic => GroupProtocol::Classic,
         config::GroupProtocol::Consumer => GroupProtocol::Consumer,
     };
-    ConsumerOptions { protocol, ..ConsumerOptions::new(kafka_options(config), format!("guildhall.{projection}")) }
+    let topics: BTreeSet<_> = P::READS.categories.iter().filter_map(|category| Topic::of_category(category)).collect();
+    let options = ConsumerOptions::new(kafka_options(config), format!("guildhall.{}", P::NAME));
+    ConsumerOptions { protocol, topics: topics.into_iter().collect(), ..options }
 }
 
 /// How this installation reaches Kafka.

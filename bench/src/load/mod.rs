@@ -4,10 +4,12 @@
 //!   a process of its own, with a tenth of the processor time the server takes.
 //! * [`open`]: commands that come at a constant rate, whatever has been answered.
 //! * [`bulk`]: many commands in one request.
+//! * [`query`]: reads, one after another.
 
 pub mod bulk;
 pub mod closed;
 pub mod open;
+pub mod query;
 
 use std::{
     net::SocketAddr,

@@ -34,13 +34,18 @@ pub fn spread(bench: &Bench, connections: u32) -> anyhow::Result<Vec<Run>> {
     Ok(runs)
 }
 
+/// What `spread_64` came to, or what this node does at full load where that was not measured.
+pub fn peak(bench: &Bench, ours: &Ours) -> anyhow::Result<f64> {
+    match bench.peak.get() {
+        Some(peak) => Ok(peak),
+        None => Ok(ours.send(bench, &bench.machine, FULL_LOAD)?.figure),
+    }
+}
+
 /// Notes at half the rate of the peak.
 pub fn half_peak(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let ours = Ours::start(bench, bench.size.members)?;
-    let peak = match bench.peak.get() {
-        Some(peak) => peak,
-        None => ours.send(bench, &bench.machine, FULL_LOAD)?.figure,
-    };
+    let peak = peak(bench, &ours)?;
     println!("  {:.0} commands a second", peak / 2.0);
     let runs = bench.in_turn(|| {
         let load = || open::send(&ours.node.target, peak / 2.0, bench.size.seconds, &ours.members.ids);

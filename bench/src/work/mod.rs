@@ -3,15 +3,22 @@
 mod append;
 mod growth;
 mod import;
+mod kafka;
 mod load;
 mod memory;
-mod rebuild;
+mod projections;
 
-use std::{cell::Cell, path::PathBuf, process::Command};
+use std::{
+    cell::{Cell, OnceCell},
+    path::PathBuf,
+    process::Command,
+};
 
+use anyhow::Context as _;
 use guildhall_sandbox::testing::TestDatabase;
 use tokio::runtime::{Builder, Runtime};
 
+use self::projections::History;
 use crate::{
     baseline::Baseline,
     cpu::{Meter, Server},
@@ -39,10 +46,12 @@ pub enum Target {
     Ratio(f64),
     /// That, and our p99 at most the baseline's divided by the second figure.
     RatioAndP99(f64, f64),
+    /// Ours is at most so many times the baseline.
+    RatioBelow(f64),
     /// Our figure stays below this.
     Below(f64),
-    /// Nothing was promised.
-    Nothing,
+    /// Ours is at least so much, and so many times the baseline.
+    FigureAndRatio(f64, f64),
 }
 
 const fn work(
@@ -60,7 +69,7 @@ const fn growth(name: &'static str, what: &'static str, run: fn(&Bench) -> anyho
 }
 
 /// All rows, in order.
-pub const ALL: [Work; 16] = [
+pub const ALL: [Work; 19] = [
     work(
         "spread_64",
         "commands/s",
@@ -129,11 +138,32 @@ pub const ALL: [Work; 16] = [
         append::integrity_cost,
     ),
     work(
+        "projection_live",
+        "events/s",
+        Target::FigureAndRatio(40_000.0, 10.0),
+        "all three read models from nothing to the end of history; beside one view of postgres-es with 8 workers",
+        projections::live,
+    ),
+    work(
         "rebuild",
         "events/s",
-        Target::Nothing,
-        "the directory built again from history and compared; beside a replay of postgres-es",
-        rebuild::directory,
+        Target::FigureAndRatio(150_000.0, 60.0),
+        "the directory built again from a member's registration and nine notes, and compared; beside a replay of postgres-es",
+        projections::rebuild,
+    ),
+    work(
+        "rebuild_command_p99",
+        "ms, p99",
+        Target::RatioBelow(2.0),
+        "commands at a quarter of spread_64 while all read models are built again at a pace; beside without",
+        projections::command_p99,
+    ),
+    work(
+        "visible_kafka_ms",
+        "ms, p99",
+        Target::Below(100.0),
+        "from a command to the member in the directory, over Kafka, with a token, at a quarter of spread_64",
+        kafka::visible,
     ),
 ];
 
@@ -155,6 +185,8 @@ pub struct Size {
     pub seconds: u64,
     /// Streams the spread load is spread over.
     pub members: usize,
+    /// Events that read models are made of.
+    pub projected: usize,
     /// Lines of a bulk import.
     pub lines: usize,
     /// Events that are loaded in one run, in streams of whatever length.
@@ -164,10 +196,18 @@ pub struct Size {
 }
 
 impl Size {
-    pub const FULL: Self =
-        Self { runs: 3, seconds: 6, members: 10_000, lines: 60_000, loaded: 100_000, cached: 100_000 };
+    pub const FULL: Self = Self {
+        runs: 3,
+        seconds: 6,
+        members: 10_000,
+        projected: 1_000_000,
+        lines: 60_000,
+        loaded: 100_000,
+        cached: 100_000,
+    };
     /// Enough to see that everything runs.
-    pub const QUICK: Self = Self { runs: 1, seconds: 1, members: 500, lines: 2_000, loaded: 2_000, cached: 1_000 };
+    pub const QUICK: Self =
+        Self { runs: 1, seconds: 1, members: 500, projected: 5_000, lines: 2_000, loaded: 2_000, cached: 1_000 };
 }
 
 /// What all work is done with.
@@ -180,13 +220,15 @@ pub struct Bench {
     runtime: Runtime,
     /// What `spread_64` came to.
     peak: Cell<Option<f64>>,
+    history: OnceCell<History>,
 }
 
 impl Bench {
     /// Starts Postgres.
     pub fn start(guildhall: PathBuf, size: Size, data: PathBuf) -> anyhow::Result<Self> {
         let runtime = Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { machine: Machine::temporary()?, size, data, guildhall, runtime, peak: Cell::new(None) })
+        let (machine, peak, history) = (Machine::temporary()?, Cell::new(None), OnceCell::new());
+        Ok(Self { history, machine, size, data, guildhall, runtime, peak })
     }
 
     /// How is measured, in words.
@@ -218,6 +260,15 @@ impl Bench {
                 Ok(run)
             })
             .collect()
+    }
+
+    /// What read models are made of.
+    fn history(&self) -> anyhow::Result<&History> {
+        if self.history.get().is_none() {
+            // Nobody else sets it: there is one thread.
+            let _ = self.history.set(History::make(self)?);
+        }
+        self.history.get().context("it was set above")
     }
 
     /// Writes out what is in memory, so that no run pays for another's.
@@ -258,15 +309,33 @@ impl Ours {
 
     /// The same on this database, where no such association is.
     fn start_on(bench: &Bench, database: TestDatabase, members: usize) -> anyhow::Result<Self> {
+        Self::start_with(bench, database, members, |url, secrets| Node::guildhall(&bench.guildhall, url, secrets))
+    }
+
+    /// The same with a node that is started in another way.
+    fn start_with(
+        bench: &Bench,
+        database: TestDatabase,
+        members: usize,
+        start: impl FnOnce(&str, &Secrets) -> anyhow::Result<Node>,
+    ) -> anyhow::Result<Self> {
         let secrets = Secrets::generate();
         // The program brings its own schema, so that an older one can be measured as well.
         node::migrate(&bench.guildhall, database.url(), &secrets)?;
-        let node = Node::guildhall(&bench.guildhall, database.url(), &secrets)?;
+        let node = start(database.url(), &secrets)?;
         let members = Members::new(members)?;
         bench.runtime.block_on(async {
             node::found(&node.target).await?;
             members.register(&node.target).await
         })?;
+        Ok(Self { node, sealer: None, members, secrets, database })
+    }
+
+    /// A node on a database where the association is, with members of its own.
+    fn resume(bench: &Bench, database: TestDatabase, secrets: Secrets) -> anyhow::Result<Self> {
+        let node = Node::guildhall(&bench.guildhall, database.url(), &secrets)?;
+        let members = Members::new(bench.size.members)?;
+        bench.runtime.block_on(members.register(&node.target))?;
         Ok(Self { node, sealer: None, members, secrets, database })
     }
 

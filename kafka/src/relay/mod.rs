@@ -50,7 +50,7 @@ pub struct RelayOptions {
 
 impl RelayOptions {
     /// Batches of 2,000 events, 4 of them under way; a lease of 10 s; a checkpoint each 200 ms, watermarks each
-    /// 100 ms and for everybody each minute, a look at history each 10 s.
+    /// 50 ms and for everybody each minute, a look at history each 10 s.
     pub fn new(kafka: KafkaOptions) -> Self {
         Self {
             kafka,
@@ -58,7 +58,7 @@ impl RelayOptions {
             batches_in_flight: 4,
             lease: Duration::from_secs(10),
             checkpoint_every: Duration::from_millis(200),
-            watermark_every: Duration::from_millis(100),
+            watermark_every: Duration::from_millis(50),
             remind_every: Duration::from_mins(1),
             audit_every: Duration::from_secs(10),
         }

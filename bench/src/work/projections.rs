@@ -1,0 +1,170 @@
+//! Read models: caught up with history, built again, and built again while commands come.
+
+use std::{
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use guildhall_sandbox::testing::TestDatabase;
+
+use super::{Bench, Ours, append::peak};
+use crate::{
+    load::{open, query},
+    machine::{connect, name_of},
+    node::{Program, Secrets},
+    report::{Run, Side},
+};
+
+/// Events in each stream, on both sides: the member on record, and notes about them.
+const NOTES: usize = 10;
+
+/// Workers of the baseline where several may work at once.
+const WORKERS: usize = 8;
+
+/// How often is looked how far a read model is.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What members of an association came to; no read model has any of it. It is made once, for every row that wants it.
+pub struct History {
+    database: TestDatabase,
+    secrets: Secrets,
+    events: u64,
+}
+
+impl History {
+    pub fn make(bench: &Bench) -> anyhow::Result<Self> {
+        let members = bench.size.projected / NOTES;
+        let Ours { node, members: registered, secrets, database, .. } = Ours::start(bench, members)?;
+        let notes = registered.ids.iter().cycle().take(members * (NOTES - 1));
+        let events = bench.runtime.block_on(super::import::add_notes(&node.target, notes))? + members as u64 + 1;
+        node.stop()?;
+        bench.runtime.block_on(async { connect(database.url()).await?.batch_execute("VACUUM ANALYZE").await })?;
+        Ok(Self { database, secrets, events })
+    }
+
+    fn copy(&self, bench: &Bench) -> anyhow::Result<TestDatabase> {
+        let copy = bench.runtime.block_on(bench.machine.copy_of(name_of(&self.database)?))?;
+        bench.settle()?;
+        Ok(copy)
+    }
+}
+
+/// The directory built again and compared; the time of the whole program counts. A read model that is there is the rule:
+/// the first run, which fills it, does not count.
+pub fn rebuild(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    let history = bench.history()?;
+    let database = history.copy(bench)?;
+    let notebooks = bench.size.members;
+    let baseline =
+        bench.runtime.block_on(crate::baseline::Baseline::start(&bench.machine.url(), 8, notebooks, NOTES))?;
+    let rebuilt = |name: &str| -> anyhow::Result<f64> {
+        bench.settle()?;
+        let mut command = rebuilding(bench, name);
+        history.secrets.tell(&mut command, database.url());
+        let started = Instant::now();
+        let output = command.output().context("starting guildhall rebuild")?;
+        anyhow::ensure!(output.status.success(), "rebuild: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(history.events as f64 / started.elapsed().as_secs_f64())
+    };
+    rebuilt("directory")?;
+    bench.in_turn(|| {
+        let ours = Side::of(rebuilt("directory")?);
+        bench.settle()?;
+        let baseline = Side::of(bench.runtime.block_on(baseline.rebuild(notebooks))?);
+        Ok(Run { ours, baseline: Some(baseline) })
+    })
+}
+
+fn rebuilding(bench: &Bench, name: &str) -> Command {
+    let mut command = Command::new(&bench.guildhall);
+    command.args(["--json", "rebuild", name, "--repair"]);
+    command
+}
+
+/// All three read models from nothing to the end of history, as the role `project` does it.
+pub fn live(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    let history = bench.history()?;
+    let notebooks = bench.size.members;
+    let baseline =
+        bench.runtime.block_on(crate::baseline::Baseline::start(&bench.machine.url(), 8, notebooks, NOTES))?;
+    bench.in_turn(|| {
+        let database = history.copy(bench)?;
+        let started = Instant::now();
+        let mut command = Command::new(&bench.guildhall);
+        command.arg("project");
+        let program = Program::start(command, database.url(), &history.secrets)?;
+        bench.runtime.block_on(caught_up(database.url(), history.events))?;
+        let ours = Side::of(history.events as f64 / started.elapsed().as_secs_f64());
+        program.stop()?;
+        bench.settle()?;
+        let baseline = Side::of(bench.runtime.block_on(baseline.dispatch(WORKERS, notebooks, NOTES))?);
+        Ok(Run { ours, baseline: Some(baseline) })
+    })
+}
+
+async fn caught_up(url: &str, events: u64) -> anyhow::Result<()> {
+    let client = connect(url).await?;
+    let reached = "SELECT count(*) FILTER (WHERE reached >= $1) FROM read.checkpoint";
+    while client.query_one(reached, &[&i64::try_from(events)?]).await?.get::<_, i64>(0) < 3 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Commands at a quarter of the peak, and queries one after another, while all read models are built again; beside the
+/// same without a rebuild.
+pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
+    let history = bench.history()?;
+    let database = history.copy(bench)?;
+    let ours = Ours::resume(bench, database, history.secrets.clone())?;
+    let rate = peak(bench, &ours)? / 4.0;
+    println!("  {rate:.0} commands a second");
+    let p99 = || -> anyhow::Result<Side> {
+        bench.settle()?;
+        let load = || open::send(&ours.node.target, rate, bench.size.seconds, &ours.members.ids);
+        let side = ours.measured(bench, &bench.machine, load)?;
+        Ok(Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side })
+    };
+    let runs = bench.in_turn(|| {
+        let before = p99()?;
+        let (during, queries, rebuilds) = while_rebuilding(bench, &ours, &history.secrets, &p99)?;
+        println!("  {rebuilds} rebuild(s) at work meanwhile, {queries} queries answered");
+        Ok(Run { ours: during, baseline: Some(before) })
+    })?;
+    ours.node.stop()?;
+    Ok(runs)
+}
+
+/// What `measure` says while one rebuild after another is at work, and queries are answered.
+fn while_rebuilding(
+    bench: &Bench,
+    ours: &Ours,
+    secrets: &Secrets,
+    measure: &dyn Fn() -> anyhow::Result<Side>,
+) -> anyhow::Result<(Side, u64, u64)> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let rebuilds = scope.spawn(|| -> anyhow::Result<u64> {
+            let mut begun = 0;
+            while !over.load(Ordering::Relaxed) {
+                let mut command = rebuilding(bench, "all");
+                command.args(["--pace", "100000", "--shares", "1"]);
+                let mut program = Program::start(command, ours.database.url(), secrets)?;
+                begun += 1;
+                while !program.has_ended()? && !over.load(Ordering::Relaxed) {
+                    thread::sleep(LOOK_EVERY);
+                }
+            }
+            Ok(begun)
+        });
+        let queries = scope.spawn(|| query::until(&over, &ours.node.target, "/v1/directory?limit=50"));
+        let measured = measure();
+        over.store(true, Ordering::Relaxed);
+        let rebuilds = rebuilds.join().ok().context("the rebuilds panicked")??;
+        let queries = queries.join().ok().context("the queries panicked")??;
+        Ok((measured?, queries, rebuilds))
+    })
+}
