@@ -149,6 +149,23 @@ pub(crate) async fn advance<P: Projector>(tx: &Transaction<'_>, to: &[Advance]) 
     }
 }
 
+/// Keeps every source of a projection where it is until the transaction ends, and fences whoever owns one: they claim it
+/// again before they fold another event.
+pub(crate) async fn fence<P: Projector>(tx: &Transaction<'_>) -> Result<(), RunError> {
+    let sql = "SELECT version FROM read.projection WHERE name = $1 FOR NO KEY UPDATE";
+    let Some(row) = tx.query_opt(sql, &[&P::NAME]).await? else { return Ok(()) };
+    let tables: i32 = row.get(0);
+    if tables != P::VERSION {
+        return Err(RunError::OtherVersion { projection: P::NAME, tables, program: P::VERSION });
+    }
+    // In the order of a rebuild, so that the two cannot wait for each other.
+    let held = "SELECT 1 FROM read.checkpoint WHERE projection = $1 ORDER BY source FOR UPDATE";
+    tx.query(held, &[&P::NAME]).await?;
+    let fenced = "UPDATE read.checkpoint SET owner_epoch = owner_epoch + 1 WHERE projection = $1";
+    tx.execute(fenced, &[&P::NAME]).await?;
+    Ok(())
+}
+
 /// Checks that the tables are of this version and fed from where this source is, and gives the position they start from.
 async fn enter<P: Projector>(tx: &Transaction<'_>, source: &str) -> Result<i64, RunError> {
     let transport = transport_of(source);

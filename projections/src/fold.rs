@@ -37,7 +37,7 @@ pub(crate) async fn fold<P: Projector>(
         savepoint.rollback().await?;
         let poison = match error {
             ProjectError::Poison(poison) => poison,
-            ProjectError::Database(error) if !blames_the_data(&error) => return Err(error.into()),
+            ProjectError::Database(error) if !error.code().is_some_and(blames_the_data) => return Err(error.into()),
             ProjectError::Database(error) => match batch.events.as_slice() {
                 [event] => vec![Poison { position: event.position, reason: code_of(&error) }],
                 // Postgres does not say which row it was: halve the batch until the event is alone.
@@ -66,7 +66,7 @@ fn park<P: Projector>(parked: &mut Parked, events: &[RecordedEvent], poison: &[P
             stream = %event.stream,
             position,
             reason,
-            "an event cannot be folded: its stream is parked until a rebuild"
+            "an event cannot be folded: its stream is parked; see `guildhall projections parked`"
         );
         metrics::counter!("projection_parked_streams_total", "projection" => P::NAME).increment(1);
         parked.park(event, reason);
@@ -79,9 +79,10 @@ fn park<P: Projector>(parked: &mut Parked, events: &[RecordedEvent], poison: &[P
     Ok(())
 }
 
-/// Data exceptions and violated constraints: sending the same rows again cannot help.
-fn blames_the_data(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| matches!(code.code().get(..2), Some("22" | "23")))
+/// Data exceptions, violated constraints and values too large for an index: sending the same rows again cannot help.
+/// Whatever else Postgres says is about itself, and passes.
+fn blames_the_data(code: &SqlState) -> bool {
+    matches!(code.code().get(..2), Some("22" | "23")) || *code == SqlState::PROGRAM_LIMIT_EXCEEDED
 }
 
 /// What Postgres refused, without the values, which may be personal.
@@ -89,4 +90,39 @@ fn code_of(error: &tokio_postgres::Error) -> String {
     let Some(said) = error.as_db_error() else { return SqlState::INTERNAL_ERROR.code().to_owned() };
     let place = [said.table(), said.constraint(), said.column()].into_iter().flatten().collect::<Vec<_>>().join(" ");
     format!("Postgres refuses the rows: {} {place}", said.code().code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_server_is_not_blamed_on_the_data() {
+        let of_the_server = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::QUERY_CANCELED,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::CONNECTION_FAILURE,
+            SqlState::DISK_FULL,
+            SqlState::OUT_OF_MEMORY,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::IO_ERROR,
+            SqlState::STATEMENT_TOO_COMPLEX,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            SqlState::UNDEFINED_TABLE,
+        ];
+        for code in of_the_server {
+            assert!(!blames_the_data(&code), "{code:?}");
+        }
+        let of_the_data =
+            [SqlState::NUMERIC_VALUE_OUT_OF_RANGE, SqlState::CHECK_VIOLATION, SqlState::PROGRAM_LIMIT_EXCEEDED];
+        for code in of_the_data {
+            assert!(blames_the_data(&code), "{code:?}");
+        }
+    }
 }

@@ -170,6 +170,7 @@ impl<P: Projector> Runner<P> {
         let claim = checkpoint::claim::<P>(&tx, source).await?;
         tx.commit().await?;
         self.parked = Parked::load(connection, P::NAME).await?;
+        self.parked.measure(P::NAME);
         self.claims.insert(source.to_owned(), claim.clone());
         Ok(claim)
     }
@@ -212,6 +213,9 @@ impl<P: Projector> Runner<P> {
         fold::<P>(&self.store, &mut tx, batch, &mut parked, Stage::Live).await?;
         parked.write(&tx, P::NAME).await?;
         tx.commit().await?;
+        if parked.len() != self.parked.len() {
+            parked.measure(P::NAME);
+        }
         self.parked = parked;
         let lag = newest.map_or(chrono::TimeDelta::zero(), |recorded_at| self.store.clock().now() - recorded_at);
         for step in steps {

@@ -1,12 +1,16 @@
 //! What can be typed. Each subcommand is a module of the same name under `run/`.
 #![expect(clippy::doc_markdown, reason = "these comments are the help that people read in a terminal")]
 
+mod operations;
+
 use std::{num::NonZeroU32, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guildhall_integrity::Which;
 use guildhall_projections::MOST_SHARES;
+
+pub use self::operations::{ProjectionsAction, ProjectionsRelease, ProjectionsRetry};
 
 /// Guildhall keeps the records of professional associations: an event-sourced backend on Postgres.
 #[derive(Debug, Parser)]
@@ -56,6 +60,12 @@ pub enum Command {
     },
     /// Build a read model again from history and compare it with the live one, row for row.
     Rebuild(Rebuild),
+    /// Look after streams that a read model could not follow.
+    Projections {
+        /// What to do.
+        #[command(subcommand)]
+        action: ProjectionsAction,
+    },
     /// Look after the partitions of history: list them, take them to cold storage, bring them back.
     Store {
         /// What to do.

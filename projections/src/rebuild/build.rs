@@ -236,7 +236,7 @@ impl<P: Projector> Build<P> {
             &[&P::NAME, &P::VERSION, &self.position().cast_signed()],
         )
         .await?;
-        self.parked().await?.replace(&tx, P::NAME).await?;
+        self.parked().await?.replace(&tx, P::NAME, &self.schema).await?;
         tx.commit().await?;
         self.report(tables, true).await
     }

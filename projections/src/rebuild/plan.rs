@@ -60,7 +60,8 @@ impl Plan {
                  CREATE UNLOGGED TABLE {schema}.plan
                      (version integer NOT NULL, layout bigint NOT NULL, target bigint NOT NULL, together bigint);
                  CREATE UNLOGGED TABLE {schema}.share (number integer PRIMARY KEY, reached bigint NOT NULL);
-                 CREATE UNLOGGED TABLE {schema}.parked_stream (LIKE read.parked_stream INCLUDING ALL)"
+                 CREATE UNLOGGED TABLE {schema}.parked_stream (LIKE read.parked_stream INCLUDING ALL);
+                 CREATE UNLOGGED TABLE {schema}.poison_event (LIKE read.poison_event INCLUDING ALL)"
             ))
             .await?;
         for table in P::TABLES {

@@ -4,6 +4,7 @@ mod analyst;
 mod directory;
 mod journal;
 mod law;
+mod parked;
 mod rebuild;
 mod reporting;
 mod runner;

@@ -12,16 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     story::{self, activated, applied, plan_created},
-    support::{World, id, raw, tenant, until},
+    support::{World, compare, id, raw, repair, tenant, until},
 };
-
-fn compare() -> RebuildOptions {
-    RebuildOptions::default()
-}
-
-fn repair() -> RebuildOptions {
-    RebuildOptions { repair: true, ..RebuildOptions::default() }
-}
 
 async fn world() -> World {
     let world = World::open().await;

@@ -1,13 +1,11 @@
 use guildhall_aggregates::{MemberId, member::MemberEvent};
 use guildhall_event_store::{RecordedEvent, StreamId};
-use guildhall_projections::{
-    Delivery, Directory, Projector, RebuildOptions, Reporting, RunError, STORE, parked, reached,
-};
+use guildhall_projections::{Delivery, Directory, Projector, Reporting, RunError, STORE, parked, reached};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     story::{self, activated, applied, plan_created},
-    support::{World, delivery, id, raw, tenant, until},
+    support::{World, compare, delivery, id, raw, repair, tenant, until},
 };
 
 async fn history(world: &World) -> Vec<RecordedEvent> {
@@ -108,7 +106,7 @@ async fn another_generation_of_topics_under_the_same_tables_is_refused() {
         let refused = world.runner::<Reporting>().declare(&[source]).await.unwrap_err();
         assert!(refused.to_string().contains("guildhall rebuild reporting --repair"), "{refused}");
     }
-    world.rebuild::<Reporting>(RebuildOptions { repair: true, ..RebuildOptions::default() }).await.unwrap();
+    world.rebuild::<Reporting>(repair()).await.unwrap();
     world.runner::<Reporting>().declare(&["kafka:guildhall2.members:0"]).await.unwrap();
 }
 
@@ -165,8 +163,7 @@ async fn what_several_sources_deliver_is_folded_together_or_not_at_all() {
         .batch_execute("DELETE FROM read.checkpoint; UPDATE read.projection SET transport = NULL")
         .await
         .unwrap();
-    let rebuilt =
-        world.rebuild::<Reporting>(RebuildOptions { repair: true, ..RebuildOptions::default() }).await.unwrap();
+    let rebuilt = world.rebuild::<Reporting>(repair()).await.unwrap();
     assert!(rebuilt.equal() && !folded.is_empty(), "{rebuilt:?}");
 }
 
@@ -275,7 +272,7 @@ async fn a_projection_whose_connection_is_cut_again_and_again_loses_nothing_and_
         cuts >= 5
     })
     .await;
-    let report = world.rebuild::<Reporting>(RebuildOptions::default()).await.unwrap();
+    let report = world.rebuild::<Reporting>(compare()).await.unwrap();
     assert!(report.equal(), "{report:?}");
     let active = "SELECT count(*) FROM read.reporting_membership WHERE active";
     assert_eq!(world.count(active).await, i64::try_from(members).unwrap());

@@ -104,6 +104,16 @@ impl World {
     }
 }
 
+/// How a rebuild only compares.
+pub(crate) fn compare() -> RebuildOptions {
+    RebuildOptions::default()
+}
+
+/// How it replaces the rows that differ.
+pub(crate) fn repair() -> RebuildOptions {
+    RebuildOptions { repair: true, ..RebuildOptions::default() }
+}
+
 pub(crate) fn delivery(events: Vec<RecordedEvent>) -> Vec<Delivery> {
     let last = events.last().map_or(0, |event| event.position);
     vec![Delivery { source: STORE.to_owned(), events, next_offset: last.cast_signed(), reached: last }]

@@ -7,6 +7,7 @@ mod demo;
 mod import;
 mod openapi;
 mod output;
+mod projections;
 mod rebuild;
 mod relay;
 mod serve;
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Audit { check } => audit::run(&load()?, check, &output).await,
         Command::Rebuild(arguments) => rebuild::run(&load()?, &arguments, &output).await,
+        Command::Projections { action } => projections::run(&load()?, &action, &output).await,
         Command::Store { action } => store::run(&load()?, &action, &output).await,
         Command::Analyst { change } => analyst::run(&load()?, change, &output).await,
         Command::Token(arguments) => token::run(&load()?, &arguments, &output),
