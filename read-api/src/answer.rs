@@ -28,6 +28,9 @@ const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// "Rather no answer than one that is not what I asked for."
 const STRICT: &str = "handling=strict";
 
+/// The header that says how many streams are not in an answer up to there.
+const STALE_STREAMS: HeaderName = HeaderName::from_static("guildhall-stale-streams");
+
 /// What was read: a projection or history itself, in which version, up to where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Mark {
@@ -39,6 +42,16 @@ pub(crate) struct Mark {
     pub(crate) position: Position,
     /// The caller asked for more than that.
     pub(crate) stale: bool,
+    /// But for what happened to so many streams.
+    pub(crate) stale_streams: usize,
+    /// Which ones, and from where on.
+    pub(crate) stale_state: u64,
+}
+
+impl Mark {
+    fn stale_streams(&self) -> Option<usize> {
+        Some(self.stale_streams).filter(|count| *count > 0)
+    }
 }
 
 /// A request to read, beside its question: who asks, in which shape, and what they have already.
@@ -150,6 +163,11 @@ pub(crate) struct Page<T> {
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false)]
     stale: bool,
+    /// How many of the association's streams the read model could not follow: what happened to them since is missing.
+    /// Absent where it follows all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    stale_streams: Option<usize>,
     /// The rows of this page.
     data: Vec<T>,
     /// What to pass as `after` for the next page; null on the last.
@@ -165,6 +183,11 @@ pub(crate) struct Report<T> {
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false)]
     stale: bool,
+    /// How many of the association's streams the read model could not follow: what happened to them since is missing.
+    /// Absent where it follows all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    stale_streams: Option<usize>,
     /// The lines.
     data: Vec<T>,
     /// True where there are more lines than a report gives: ask about less.
@@ -180,6 +203,11 @@ pub(crate) struct One<T> {
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false)]
     stale: bool,
+    /// How many of the association's streams the read model could not follow: what happened to them since is missing.
+    /// Absent where it follows all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    stale_streams: Option<usize>,
     /// The thing.
     data: T,
 }
@@ -192,7 +220,8 @@ fn is_false(stale: &bool) -> bool {
 impl Answer {
     /// Answers with one thing.
     pub(crate) fn one<T: Serialize>(self, data: T) -> Result<Response, Early> {
-        self.json(&One { position: self.mark.position, stale: self.mark.stale, data })
+        let Mark { position, stale, .. } = self.mark;
+        self.json(&One { position, stale, stale_streams: self.mark.stale_streams(), data })
     }
 
     /// Answers with a page of a list, as JSON or as a table. A table's `next` stands in its `Link` header alone.
@@ -206,7 +235,8 @@ impl Answer {
 
     /// Answers with a page of a list that is no table.
     pub(crate) fn page<T: Serialize>(self, data: Vec<T>, next: Option<String>) -> Result<Response, Early> {
-        let page = Page { position: self.mark.position, stale: self.mark.stale, data, next };
+        let Mark { position, stale, .. } = self.mark;
+        let page = Page { position, stale, stale_streams: self.mark.stale_streams(), data, next };
         let response = self.json(&page)?;
         Ok(self.leading_on(response, page.next.as_deref()))
     }
@@ -224,7 +254,8 @@ impl Answer {
         match self.format {
             Format::Csv => Ok(self.with(StatusCode::OK, csv::table(&data))),
             Format::Json | Format::Hledger | Format::Beancount => {
-                self.json(&Report { position: self.mark.position, stale: self.mark.stale, data, truncated })
+                let (Mark { position, stale, .. }, stale_streams) = (self.mark, self.mark.stale_streams());
+                self.json(&Report { position, stale, stale_streams, data, truncated })
             }
         }
     }
@@ -248,6 +279,7 @@ impl Answer {
         let headers = response.headers_mut();
         let position = HeaderValue::try_from(self.mark.position.to_string());
         headers.insert(POSITION, position.expect("`p-` and digits can stand in a header"));
+        headers.extend(self.mark.stale_streams().map(|count| (STALE_STREAMS, HeaderValue::from(count))));
         if self.mark.stale {
             headers.insert(STALE, HeaderValue::from_static("true"));
         }

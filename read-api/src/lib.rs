@@ -24,6 +24,7 @@ mod parameters;
 mod path;
 mod problems;
 mod reporting;
+mod stale;
 mod state;
 mod status;
 

@@ -8,12 +8,13 @@ use chrono_tz::Tz;
 use deadpool_postgres::{Object, Pool};
 use guildhall_aggregates::{TenantId, association::Association};
 use guildhall_event_store::EventStore;
-use guildhall_projections::{Projector, reached};
+use guildhall_projections::{Projector, parked};
 use guildhall_web::{Position, Problem, TokenKeys, problem::kind};
 
 use crate::{
     answer::{Asked, Mark},
     problems,
+    stale::Stale,
 };
 
 /// How long a waiting read pauses before it looks again: from the first to the last of these.
@@ -60,10 +61,12 @@ pub(crate) struct Reading {
     pub(crate) client: Object,
     /// Which read model, and how far it has come.
     pub(crate) mark: Mark,
+    /// The association's streams that it could not follow.
+    pub(crate) stale: Stale,
 }
 
 impl ReadState {
-    /// Reads a projection, once it has come as far as asked; or as it stands when it does not within the limit, unless the
+    /// Reads what a projection has of the caller's association, once it has come as far as asked; or as it stands when it does not within the limit, unless the
     /// caller would rather have no answer than an older one.
     ///
     /// # Errors
@@ -73,13 +76,14 @@ impl ReadState {
         asked: &Asked,
         at_least: Option<Position>,
     ) -> Result<Reading, Problem> {
-        let reading = self.reading_now::<P>().await?;
+        let tenant = asked.caller.tenant;
+        let reading = self.reading_now::<P>(tenant).await?;
         let Some(wanted) = at_least.filter(|wanted| reading.mark.position < *wanted) else { return Ok(reading) };
         // Whoever waits holds no connection: others may need it to come forward.
         drop(reading);
         // It is not worth waiting for what was never written.
         self.history(at_least).await?;
-        let mut reading = self.reading_once_at::<P>(wanted).await?;
+        let mut reading = self.reading_once_at::<P>(tenant, wanted).await?;
         if reading.mark.position < wanted {
             if asked.is_strict() {
                 return Err(problems::not_reached(wanted, reading.mark.position));
@@ -89,19 +93,24 @@ impl ReadState {
         Ok(reading)
     }
 
-    async fn reading_now<P: Projector>(&self) -> Result<Reading, Problem> {
+    async fn reading_now<P: Projector>(&self, tenant: TenantId) -> Result<Reading, Problem> {
         let client = self.pool.get().await.map_err(|error| problems::unavailable(&error))?;
-        let position = Position(reached(&client, P::NAME).await.map_err(|error| problems::of_postgres(&error))?);
-        Ok(Reading { client, mark: Mark { source: P::NAME, version: P::VERSION, position, stale: false } })
+        let standing = parked::standing(&client, P::NAME, tenant).await;
+        let standing = standing.map_err(|error| problems::of_postgres(&error))?;
+        let (position, stale) = (Position(standing.reached), Stale::of(&standing.stale));
+        let (stale_streams, stale_state) = (stale.count(), stale.state());
+        let (source, version) = (P::NAME, P::VERSION);
+        let mark = Mark { source, version, position, stale: false, stale_streams, stale_state };
+        Ok(Reading { client, mark, stale })
     }
 
     /// Reads once the projection is there, or when the longest wait is over.
-    async fn reading_once_at<P: Projector>(&self, wanted: Position) -> Result<Reading, Problem> {
+    async fn reading_once_at<P: Projector>(&self, tenant: TenantId, wanted: Position) -> Result<Reading, Problem> {
         let started = Instant::now();
         let [mut pause, longest] = PAUSES;
         loop {
             tokio::time::sleep(pause).await;
-            let reading = self.reading_now::<P>().await?;
+            let reading = self.reading_now::<P>(tenant).await?;
             if reading.mark.position >= wanted || started.elapsed() >= self.limits.max_wait {
                 return Ok(reading);
             }
@@ -120,7 +129,8 @@ impl ReadState {
             let detail = format!("`at_least` is no token of this server: history ends at {head}.");
             return Err(Problem::new(kind::INVALID_QUERY, detail));
         }
-        Ok(Mark { source: "history", version: 1, position: head, stale: false })
+        let (source, version, position) = ("history", 1, head);
+        Ok(Mark { source, version, position, stale: false, stale_streams: 0, stale_state: 0 })
     }
 
     /// What the association says of itself.

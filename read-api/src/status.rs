@@ -4,7 +4,7 @@ use axum::{extract::State, response::Response};
 use guildhall_aggregates::TenantId;
 use guildhall_projections::{
     Directory, ErpJournal, Projector, Reporting,
-    parked::{self, ParkedStream},
+    parked::{self, ParkedStream, PoisonEvent},
     reached,
 };
 use guildhall_web::{Position, Problem};
@@ -42,6 +42,8 @@ pub(crate) struct ProjectionStatus {
     behind: u64,
     /// What of the association it could not follow. Empty unless something is wrong.
     parked: Vec<Parked>,
+    /// Records of the association that were left out of it, until it is rebuilt. Empty unless something was wrong.
+    left_out: Vec<LeftOut>,
 }
 
 /// A stream that a read model could not follow: what happened to it from a record on is not in there.
@@ -53,6 +55,17 @@ pub(crate) struct Parked {
     first_position: u64,
     /// How many of its records wait.
     events: u64,
+    /// Why.
+    reason: String,
+}
+
+/// A record that a read model goes on without.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LeftOut {
+    /// Its stream.
+    stream: String,
+    /// Where it stands in history.
+    position: u64,
     /// Why.
     reason: String,
 }
@@ -84,16 +97,24 @@ pub(crate) async fn status(State(read): State<ReadState>, asked: Asked) -> Resul
 }
 
 async fn of<P: Projector>(client: &Client, tenant: TenantId) -> Result<ProjectionStatus, Problem> {
-    let (position, parked) = tokio::try_join!(reached(client, P::NAME), parked::list(client, P::NAME))
-        .map_err(|error| of_postgres(&error))?;
-    let own = parked.into_iter().filter(|parked| parked.tenant == tenant);
-    let parked = own.map(Parked::from).collect();
-    Ok(ProjectionStatus { name: P::NAME, position: Position(position), behind: 0, parked })
+    let (position, parked, left_out) =
+        tokio::try_join!(reached(client, P::NAME), parked::list(client, P::NAME), parked::left_out(client, P::NAME))
+            .map_err(|error| of_postgres(&error))?;
+    let parked = parked.into_iter().filter(|parked| parked.tenant == tenant).map(Parked::from).collect();
+    let left_out = left_out.into_iter().filter(|event| event.tenant == tenant).map(LeftOut::from).collect();
+    Ok(ProjectionStatus { name: P::NAME, position: Position(position), behind: 0, parked, left_out })
 }
 
 impl From<ParkedStream> for Parked {
     fn from(parked: ParkedStream) -> Self {
         let ParkedStream { stream, first_position, events, reason, .. } = parked;
         Self { stream: stream.to_string(), first_position, events, reason }
+    }
+}
+
+impl From<PoisonEvent> for LeftOut {
+    fn from(event: PoisonEvent) -> Self {
+        let PoisonEvent { stream, position, reason, .. } = event;
+        Self { stream: stream.to_string(), position, reason }
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use chrono::NaiveDate;
+use guildhall_aggregates::invoice::InvoiceEvent;
 use guildhall_projections::reporting::Reporting;
 use guildhall_web::{Position, Query, Role};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::{
     format::ListFormat,
     parameters::{Day, Limit},
     problems::{AnyRead, of_postgres},
+    stale::Stale,
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -97,6 +99,10 @@ pub(crate) struct InvoiceLine {
     tax_minor: i64,
     /// What is still open.
     open_minor: i64,
+    /// True where the read model could not follow its stream: what happened to it since is missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// The analysts' view of the same name: what they count is what is listed here.
@@ -134,7 +140,8 @@ pub(crate) async fn invoices(
     let values: &[&(dyn ToSql + Sync)] =
         &[&tenant, &query.open, &query.bill_to, &purpose, &day, &id, &query.limit.and_one()];
     let rows = reading.client.query(&statement, values).await.map_err(of)?;
-    let mut invoices = rows.iter().map(InvoiceLine::of).collect::<Result<Vec<_>, _>>().map_err(of)?;
+    let mut invoices =
+        rows.iter().map(|row| InvoiceLine::of(row, &reading.stale)).collect::<Result<Vec<_>, _>>().map_err(of)?;
     let more = invoices.len() > query.limit.rows();
     invoices.truncate(query.limit.rows());
     let next = invoices.last().filter(|_| more).map(|last| cursor::behind(&(Day(last.dated), last.invoice_id)));
@@ -142,9 +149,10 @@ pub(crate) async fn invoices(
 }
 
 impl InvoiceLine {
-    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+    fn of(row: &Row, stale: &Stale) -> Result<Self, tokio_postgres::Error> {
+        let invoice_id = row.try_get(0)?;
         Ok(Self {
-            invoice_id: row.try_get(0)?,
+            invoice_id,
             bill_to: row.try_get(1)?,
             purpose: row.try_get(2)?,
             series: row.try_get(3)?,
@@ -155,6 +163,7 @@ impl InvoiceLine {
             total_minor: row.try_get(8)?,
             tax_minor: row.try_get(9)?,
             open_minor: row.try_get(10)?,
+            stale: stale.has::<InvoiceEvent>(invoice_id),
         })
     }
 }

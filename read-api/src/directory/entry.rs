@@ -1,12 +1,18 @@
 //! A member as the directory shows them.
 
-use guildhall_aggregates::membership::MembershipStatus;
+use guildhall_aggregates::{
+    member::MemberEvent,
+    membership::{MembershipEvent, MembershipStatus},
+};
 use guildhall_projections::directory::{Entry, Standing};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::csv::{Cell, Tabular};
+use crate::{
+    csv::{Cell, Tabular},
+    stale::Stale,
+};
 
 /// A member, as far as the reader may see them: what may not be seen is null or empty.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +62,10 @@ pub(crate) struct DirectoryMember {
     deceased: bool,
     /// Whether their personal data was erased.
     forgotten: bool,
+    /// True where the read model could not follow its stream: what happened to it since is missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// A membership's status, as a question names it.
@@ -101,17 +111,23 @@ pub(crate) struct MembershipStanding {
     plan: Option<String>,
     /// Its status today.
     status: String,
+    /// True where the read model could not follow its stream: what happened to it since is missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
-impl From<Standing> for MembershipStanding {
-    fn from(standing: Standing) -> Self {
+impl MembershipStanding {
+    fn of(standing: Standing, stale: &Stale) -> Self {
         let Standing { membership_id, plan, status } = standing;
-        Self { membership_id, plan, status }
+        Self { membership_id, plan, status, stale: stale.has::<MembershipEvent>(membership_id) }
     }
 }
 
-impl From<Entry> for DirectoryMember {
-    fn from(entry: Entry) -> Self {
+impl DirectoryMember {
+    /// The member, and whether something of them is missing.
+    pub(super) fn of(entry: Entry, stale: &Stale) -> Self {
+        let standing = |standing| MembershipStanding::of(standing, stale);
         Self {
             member_id: entry.member_id,
             kind: entry.kind,
@@ -132,9 +148,10 @@ impl From<Entry> for DirectoryMember {
             organizations: entry.organizations,
             accepts_messages: entry.accepts_messages,
             completeness: entry.completeness,
-            memberships: entry.memberships.into_iter().map(MembershipStanding::from).collect(),
+            memberships: entry.memberships.into_iter().map(standing).collect(),
             deceased: entry.deceased,
             forgotten: entry.forgotten,
+            stale: stale.has::<MemberEvent>(entry.member_id),
         }
     }
 }

@@ -55,5 +55,5 @@ pub(crate) async fn member(
     let answer = asked.answer(format, reading.mark, today)?;
 
     let found = directory::member(&reading.client, tenant, today, viewer, member).await.map_err(super::of_page)?;
-    answer.one(DirectoryMember::from(found.ok_or_else(|| not_found("member"))?))
+    answer.one(DirectoryMember::of(found.ok_or_else(|| not_found("member"))?, &reading.stale))
 }

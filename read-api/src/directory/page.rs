@@ -98,6 +98,6 @@ pub(crate) async fn directory(
     let page = directory::page(&reading.client, tenant, today, viewer, &filter, query.after, limit)
         .await
         .map_err(super::of_page)?;
-    let members = page.members.into_iter().map(DirectoryMember::from).collect();
+    let members = page.members.into_iter().map(|member| DirectoryMember::of(member, &reading.stale)).collect();
     answer.list(members, page.next.map(|next| next.to_string()))
 }

@@ -2,7 +2,6 @@
 
 use axum::{extract::State, response::Response};
 use chrono::NaiveDate;
-use deadpool_postgres::Object;
 use guildhall_erp_sync as erp_sync;
 use guildhall_projections::erp_journal::{self, Account, ErpJournal, JournalEntry, JournalLine};
 use guildhall_web::{Position, Problem, Query, Role, problem::kind};
@@ -18,6 +17,8 @@ use crate::{
     format::Format,
     parameters::{Day, Limit},
     problems::AnyRead,
+    stale::Stale,
+    state::Reading,
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -65,6 +66,10 @@ pub(crate) struct BookedEntry {
     rule_version: i64,
     /// The lines, in order.
     lines: Vec<BookedLine>,
+    /// True where the read model could not follow its stream: entries that came of it since are missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// A debit or a credit to one account.
@@ -127,7 +132,7 @@ pub(crate) async fn journal(
     let answer = asked.answer(format, reading.mark, super::mapping(&reading.client, tenant).await?)?;
 
     let span = Span { tenant, from: query.from.unwrap_or(Day::FIRST).0, to: query.to.unwrap_or(Day::LAST).0 };
-    let Some(file) = file else { return page(&reading.client, answer, span, query).await };
+    let Some(file) = file else { return page(&reading, answer, span, query).await };
     if query.after.is_some() || query.limit.is_some() {
         let detail = "`after` and `limit` are for JSON; a file holds every entry between `from` and `to`.";
         return Err(Problem::new(kind::INVALID_QUERY, detail).into());
@@ -138,25 +143,26 @@ pub(crate) async fn journal(
     Ok(answer.file(export::body(read.pool, span, file, name)?, file.extension()))
 }
 
-async fn page(client: &Object, answer: Answer, span: Span, query: JournalQuery) -> Result<Response, Early> {
+async fn page(reading: &Reading, answer: Answer, span: Span, query: JournalQuery) -> Result<Response, Early> {
     let limit = query.limit.unwrap_or_default();
     let after = query.after.map(Cursor::into_key).map(|(Day(dated), entry)| (dated, entry));
-    let mut entries = erp_journal::entries(client, span.tenant, span.from, span.to, after, limit.and_one())
+    let mut entries = erp_journal::entries(&reading.client, span.tenant, span.from, span.to, after, limit.and_one())
         .await
         .map_err(|error| super::of_journal(&error))?;
     let more = entries.len() > limit.rows();
     entries.truncate(limit.rows());
     let next = entries.last().filter(|_| more).map(|last| cursor::behind(&(Day(last.dated), last.entry_id)));
-    answer.page(entries.into_iter().map(BookedEntry::from).collect(), next)
+    answer.page(entries.into_iter().map(|entry| BookedEntry::of(entry, &reading.stale)).collect(), next)
 }
 
-impl From<JournalEntry> for BookedEntry {
-    fn from(entry: JournalEntry) -> Self {
+impl BookedEntry {
+    fn of(entry: JournalEntry, stale: &Stale) -> Self {
         let JournalEntry { entry_id, dated, kind, description, currency, record_id, stream, rule_version, lines } =
             entry;
         let currency = currency.code().to_owned();
         let lines = lines.into_iter().map(BookedLine::from).collect();
-        Self { entry_id, dated, kind, description, currency, record_id, stream, rule_version, lines }
+        let stale = stale.has_named(&stream);
+        Self { entry_id, dated, kind, description, currency, record_id, stream, rule_version, lines, stale }
     }
 }
 

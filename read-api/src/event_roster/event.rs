@@ -80,7 +80,8 @@ pub(crate) async fn event(
         reporting::event_fill(&reading.client, tenant, event)
     )
     .map_err(|error| of_postgres(&error))?;
-    let event = found.pop().ok_or_else(|| not_found("event"))?.into();
+    let event = found.pop().ok_or_else(|| not_found("event"))?;
+    let event = CalendarEntry::of(event, &reading.stale);
     answer.one(EventSheet { event, pools: pools.into_iter().map(PoolSheet::from).collect() })
 }
 

@@ -14,6 +14,7 @@ use crate::{
     csv::{Cell, Tabular},
     format::ListFormat,
     problems::{AnyRead, of_postgres},
+    stale::Stale,
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,6 +51,10 @@ pub(crate) struct CalendarEntry {
     pub(super) attended: i64,
     /// Places people wait for.
     pub(super) waitlisted: i64,
+    /// True where the read model could not follow its stream: what happened to it since is missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// The calendar, the latest event first
@@ -73,11 +78,12 @@ pub(crate) async fn events(
     let events = reporting::event_attendance(&reading.client, asked.caller.tenant, None)
         .await
         .map_err(|error| of_postgres(&error))?;
-    answer.report(events.into_iter().map(CalendarEntry::from).collect())
+    answer.report(events.into_iter().map(|event| CalendarEntry::of(event, &reading.stale)).collect())
 }
 
-impl From<reporting::Attendance> for CalendarEntry {
-    fn from(event: reporting::Attendance) -> Self {
+impl CalendarEntry {
+    /// The association event, and whether something of it or of its roster is missing.
+    pub(super) fn of(event: reporting::Attendance, stale: &Stale) -> Self {
         Self {
             event_id: event.event_id,
             title: event.title,
@@ -88,6 +94,7 @@ impl From<reporting::Attendance> for CalendarEntry {
             expected: event.expected,
             attended: event.attended,
             waitlisted: event.waitlisted,
+            stale: super::is_stale(stale, event.event_id),
         }
     }
 }

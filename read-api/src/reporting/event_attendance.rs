@@ -12,8 +12,10 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
+    event_roster,
     format::ListFormat,
     problems::{AnyRead, of_postgres},
+    stale::Stale,
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -56,6 +58,10 @@ pub(crate) struct AttendanceLine {
     given_up: i64,
     /// Places people wait for.
     waitlisted: i64,
+    /// True where the read model could not follow its stream: what happened to it since is missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// Who was expected at association events and who came
@@ -81,11 +87,11 @@ pub(crate) async fn event_attendance(
     let lines = reporting::event_attendance(&reading.client, asked.caller.tenant, query.event_id)
         .await
         .map_err(|error| of_postgres(&error))?;
-    answer.report(lines.into_iter().map(AttendanceLine::from).collect())
+    answer.report(lines.into_iter().map(|line| AttendanceLine::of(line, &reading.stale)).collect())
 }
 
-impl From<reporting::Attendance> for AttendanceLine {
-    fn from(line: reporting::Attendance) -> Self {
+impl AttendanceLine {
+    fn of(line: reporting::Attendance, stale: &Stale) -> Self {
         let reporting::Attendance {
             event_id,
             title,
@@ -111,6 +117,7 @@ impl From<reporting::Attendance> for AttendanceLine {
             no_shows,
             given_up,
             waitlisted,
+            stale: event_roster::is_stale(stale, event_id),
         }
     }
 }

@@ -12,8 +12,10 @@ use crate::{
     ReadState,
     answer::{Asked, Early, Report},
     csv::{Cell, Tabular},
+    event_roster,
     format::ListFormat,
     problems::{AnyRead, of_postgres},
+    stale::Stale,
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,6 +62,10 @@ pub(crate) struct FillLine {
     waitlisted: i64,
     /// Places left; null for no limit.
     available: Option<i64>,
+    /// True where the read model could not follow its stream: what happened to it since is missing. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    stale: bool,
 }
 
 /// How full association events are
@@ -85,11 +91,11 @@ pub(crate) async fn event_fill(
     let lines = reporting::event_fill(&reading.client, asked.caller.tenant, query.event_id)
         .await
         .map_err(|error| of_postgres(&error))?;
-    answer.report(lines.into_iter().map(FillLine::from).collect())
+    answer.report(lines.into_iter().map(|line| FillLine::of(line, &reading.stale)).collect())
 }
 
-impl From<reporting::PoolFill> for FillLine {
-    fn from(line: reporting::PoolFill) -> Self {
+impl FillLine {
+    fn of(line: reporting::PoolFill, stale: &Stale) -> Self {
         let reporting::PoolFill {
             event_id,
             title,
@@ -119,6 +125,7 @@ impl From<reporting::PoolFill> for FillLine {
             offered,
             waitlisted,
             available,
+            stale: event_roster::is_stale(stale, event_id),
         }
     }
 }

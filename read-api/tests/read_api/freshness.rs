@@ -199,3 +199,40 @@ async fn a_stream_that_cannot_be_followed_is_shown_to_its_association_alone() {
     assert_eq!((&seen[0]["stream"], &seen[0]["first_position"]), (&stream.to_string().into(), &1.into()));
     assert_eq!(parked("lawyers").await, serde_json::json!([]));
 }
+
+#[tokio::test]
+async fn rows_of_a_stream_that_cannot_be_followed_say_so_and_no_others() {
+    let world = told().await;
+    world.project().await;
+    let member = StreamId::new("member", story::ada().uuid());
+    let before = world.get("/v1/directory").await;
+    assert!(!before.body.contains("stale") && before.header("guildhall-stale-streams").is_empty(), "{}", before.body);
+    world.append(CORRELATION, nurses(), member.clone(), vec![("NameChanged", 1, b"{}".to_vec())]).await;
+    world.project().await;
+
+    let stale = async |path: &str| {
+        let reply = world.get(path).await;
+        let rows = reply.json()["data"].clone();
+        let ids = rows.as_array().unwrap().iter().filter(|row| row["stale"] == true);
+        let ids: Vec<_> = ids.map(|row| row["member_id"].as_str().unwrap_or_default().to_owned()).collect();
+        (ids, reply.header("guildhall-stale-streams").to_owned(), reply.json()["stale_streams"].clone())
+    };
+    assert_eq!(stale("/v1/directory").await, (vec![story::ada().uuid().to_string()], "1".to_owned(), 1.into()));
+    let one = world.get(&format!("/v1/members/{}", story::ada())).await.json();
+    assert_eq!((&one["stale_streams"], &one["data"]["stale"]), (&1.into(), &true.into()));
+    // The reports count no names: nothing is missing there. And of others nobody learns anything.
+    assert_eq!(stale("/v1/events").await, (vec![], String::new(), serde_json::Value::Null));
+    let lawyer = world.get_as(&world.token("lawyers", &Role::ALL), "/v1/directory", &[]).await;
+    assert!(!lawyer.body.contains("stale"), "{}", lawyer.body);
+
+    // Released it goes on, and goes on saying that something is missing: another answer at the same position.
+    let parked = world.get("/v1/directory").await;
+    guildhall_projections::parked::release::<Directory>(world.store.pool(), &world.store, &member, false)
+        .await
+        .unwrap();
+    let released = again(&world, "/v1/directory", parked.header("etag")).await;
+    assert_eq!((released.status, released.header("guildhall-stale-streams")), (StatusCode::OK, "1"));
+    let status = world.get("/v1/status").await.json();
+    let left_out = &status["data"]["projections"][0]["left_out"];
+    assert_eq!((&left_out[0]["stream"], left_out.as_array().map(Vec::len)), (&member.to_string().into(), Some(1)));
+}

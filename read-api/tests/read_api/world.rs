@@ -179,7 +179,7 @@ impl World {
             let Some(last) = events.last() else { return };
             at = last.position;
             let delivery = Delivery { source: STORE.into(), events, next_offset: 0, reached: at };
-            runner.deliver(delivery).await.unwrap();
+            runner.deliver(vec![delivery]).await.unwrap();
         }
     }
 
