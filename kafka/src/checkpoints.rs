@@ -1,45 +1,27 @@
-//! Signed checkpoints of history, in a topic of their own: `<prefix>.checkpoints`, keyed by association.
-//!
-//! One partition, and nothing in it expires: whoever reads it from the beginning has every checkpoint in the order in which
-//! they were signed. A record is the signed note as text. What is published twice after a crash is the same text.
-
-use std::{fmt, time::Duration};
+//! Signed checkpoints of history, in a topic of their own: `<prefix>.checkpoints`, keyed by association. A record is the
+//! signed note as text.
 
 use guildhall_aggregates::TenantId;
-use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    error::KafkaError,
-    producer::{FutureProducer, FutureRecord},
-    types::RDKafkaErrorCode,
-};
-use tokio::sync::OnceCell;
+use rdkafka::message::OwnedHeaders;
 
-use crate::{options::KafkaOptions, topics::TopicError};
-
-/// How long one question to the brokers, or one record, may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+use crate::{options::KafkaOptions, side_topic::SideTopic, topics::TopicError};
 
 /// What the topic's name ends with.
 const SUFFIX: &str = "checkpoints";
 
 /// The topic that checkpoints are published to. Nothing is asked of Kafka before the first one.
-pub struct CheckpointTopic {
-    options: KafkaOptions,
-    name: String,
-    producer: OnceCell<FutureProducer>,
-}
+#[derive(Debug)]
+pub struct CheckpointTopic(SideTopic);
 
 impl CheckpointTopic {
     /// The topic of a generation.
     pub fn new(options: KafkaOptions) -> Self {
-        let name = format!("{}.{SUFFIX}", options.prefix);
-        Self { options, name, producer: OnceCell::new() }
+        Self(SideTopic::new(options, SUFFIX))
     }
 
     /// The topic's whole name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.0.name()
     }
 
     /// Sends a checkpoint, and waits until every copy of the topic that must have it has it. Makes the topic if it is
@@ -48,44 +30,6 @@ impl CheckpointTopic {
     /// # Errors
     /// Kafka does not answer, or the topic can neither be found nor made.
     pub async fn publish(&self, association: TenantId, note: &str) -> Result<(), TopicError> {
-        let producer = self.producer.get_or_try_init(|| self.open()).await?;
-        let key = association.uuid().to_string();
-        let record = FutureRecord::to(&self.name).key(&key).payload(note);
-        producer.send(record, ANSWER_WITHIN).await.map_err(|(error, _)| error)?;
-        Ok(())
-    }
-
-    async fn open(&self) -> Result<FutureProducer, TopicError> {
-        self.ensure().await?;
-        let producer = self
-            .options
-            .client()
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("message.timeout.ms", ANSWER_WITHIN.as_millis().to_string())
-            .create()?;
-        Ok(producer)
-    }
-
-    async fn ensure(&self) -> Result<(), TopicError> {
-        let client: AdminClient<DefaultClientContext> = self.options.client().create()?;
-        let copies = i32::from(self.options.replication);
-        let in_sync = (copies - 1).max(1).to_string();
-        let topic = NewTopic::new(&self.name, 1, TopicReplication::Fixed(copies))
-            .set("min.insync.replicas", &in_sync)
-            .set("retention.ms", "-1")
-            .set("retention.bytes", "-1");
-        let limits = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
-        match client.create_topics([&topic], &limits).await?.pop() {
-            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-            Some(Err((name, reason))) => Err(TopicError::NotCreated { name, partitions: 1, reason }),
-            None => Err(KafkaError::Canceled.into()),
-        }
-    }
-}
-
-impl fmt::Debug for CheckpointTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckpointTopic").field("name", &self.name).finish_non_exhaustive()
+        self.0.publish(&association.uuid().to_string(), note.as_bytes(), OwnedHeaders::new()).await
     }
 }

@@ -10,15 +10,18 @@
 
 pub mod checkpoints;
 mod consumer;
+pub mod dead_letters;
 pub mod envelope;
 mod options;
 mod partition;
 mod patience;
 mod relay;
+mod side_topic;
 pub mod topics;
 
 pub use checkpoints::CheckpointTopic;
 pub use consumer::{Consumer, ConsumerError, ConsumerOptions, GroupProtocol, PartitionBatch, Resume, source};
+pub use dead_letters::DeadLetterTopic;
 pub use options::{KafkaOptions, OptionsError};
 pub use relay::{Relay, RelayError, RelayOptions};
 pub use topics::{Place, Topic, TopicError};

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+mod dead_letters;
 pub mod grpc;
 pub mod http;
 pub mod node;

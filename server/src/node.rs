@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use anyhow::Context as _;
 use guildhall_commands::{CommandApi, CommandApiOptions, Executor, ExecutorOptions};
 use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
-use guildhall_kafka::{ConsumerOptions, GroupProtocol, KafkaOptions, Relay, RelayOptions, Topic};
+use guildhall_kafka::{ConsumerOptions, DeadLetterTopic, GroupProtocol, KafkaOptions, Relay, RelayOptions, Topic};
 use guildhall_processes::{ProcessOptions, Processes};
 use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
 use guildhall_read_api::{ReadLimits, ReadState};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Config, Transport},
-    http, projecting, sealing, telemetry,
+    dead_letters, http, projecting, sealing, telemetry,
 };
 
 /// What a process does.
@@ -93,6 +93,10 @@ impl Node {
             node.project::<Directory>(config);
             node.project::<Reporting>(config);
             node.project::<ErpJournal>(config);
+            if config.transport == Transport::Kafka {
+                let topic = DeadLetterTopic::new(kafka_options(config));
+                node.tasks.spawn(dead_letters::run(topic, node.store.clone(), node.shutdown.clone()));
+            }
         }
         if roles.process {
             let processes = Processes::new(node.executor.clone(), node.store.clone(), ProcessOptions::default());

@@ -2,6 +2,7 @@
 
 mod carrying;
 mod checkpoints;
+mod dead_letters;
 mod faults;
 mod generations;
 mod world;
