@@ -10,6 +10,7 @@
 use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::{TryFutureExt as _, TryStreamExt as _};
 use guildhall_aggregates::TenantId;
 use tokio_postgres::{
@@ -115,6 +116,43 @@ pub(crate) async fn last_positions(
         );
     }
     Ok(())
+}
+
+/// For each position, when the first event behind it was recorded; none where it is the end of history.
+pub(crate) async fn recorded_after(
+    client: &Client,
+    positions: &[u64],
+) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
+    let positions: Vec<i64> = positions.iter().map(|position| signed(*position)).collect();
+    let rows = client
+        .query_typed(
+            "SELECT e.recorded_at FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (position, nth)
+             LEFT JOIN LATERAL (SELECT recorded_at FROM es.event e WHERE e.position > asked.position
+                                ORDER BY e.position LIMIT 1) e ON true
+             ORDER BY asked.nth",
+            &[(&positions, Type::INT8_ARRAY)],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// Those of these events, each a position and a leaf hash, that history does not have: it has another one there, or ends
+/// before. What is archived is not held against anybody.
+pub(crate) async fn missing(client: &Client, known: &[(u64, [u8; 32])]) -> Result<Vec<(u64, [u8; 32])>, StoreError> {
+    let (positions, hashes): (Vec<i64>, Vec<&[u8]>) =
+        known.iter().map(|(position, hash)| (signed(*position), hash.as_slice())).unzip();
+    let rows = client
+        .query_typed(
+            "SELECT k.position, k.leaf_hash FROM unnest($1::bigint[], $2::bytea[]) AS k (position, leaf_hash)
+             LEFT JOIN es.event e USING (position)
+             WHERE CASE WHEN e.position IS NULL
+                        THEN NOT EXISTS (SELECT FROM es.archived a
+                                         WHERE k.position BETWEEN a.first_position AND a.last_position)
+                        ELSE e.leaf_hash <> k.leaf_hash END",
+            &[(&positions, Type::INT8_ARRAY), (&hashes, Type::BYTEA_ARRAY)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((natural(row, 0)?, hash(row, 1)?))).collect()
 }
 
 /// The events of one association after a position.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use guildhall_aggregates::{Decide, TenantId};
 use tokio_postgres::{Config, NoTls};
@@ -174,6 +175,20 @@ impl EventStore {
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         let client = self.inner.pool.get().await?;
         read::stream_after(&client, tenant, stream, after_version, limit).await
+    }
+
+    /// For each of these positions, when the first event behind it was recorded, as far as that is not archived; none where
+    /// history ends there. It is what tells those who are behind since when.
+    pub async fn recorded_after(&self, positions: &[u64]) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::recorded_after(&client, positions).await
+    }
+
+    /// Those of these events, each a position and a leaf hash, that history does not have though it had: it has lost its end,
+    /// or was changed.
+    pub async fn missing(&self, known: &[(u64, [u8; 32])]) -> Result<Vec<(u64, [u8; 32])>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::missing(&client, known).await
     }
 
     /// Like [`EventStore::read_after`], with the keys of the people in the events.

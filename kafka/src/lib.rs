@@ -15,7 +15,7 @@ pub mod envelope;
 mod options;
 mod partition;
 mod patience;
-mod relay;
+pub mod relay;
 mod side_topic;
 pub mod topics;
 

@@ -23,4 +23,4 @@ mod runner;
 mod settlement;
 
 pub use hands::ProcessError;
-pub use runner::{ProcessOptions, Processes};
+pub use runner::{ProcessOptions, Processes, reached};

@@ -79,7 +79,7 @@ impl Processes {
     pub async fn settle(&self) -> Result<u64, ProcessError> {
         let client = self.client().await?;
         loop {
-            let mut position = read_checkpoint(&client).await?;
+            let mut position = reached(&client).await?;
             let target = self.hands.store().head().await?;
             while position < target {
                 position = self.react_after(&client, position).await?;
@@ -119,7 +119,7 @@ impl Processes {
     }
 
     async fn follow(&self, client: &Client) -> Result<(), ProcessError> {
-        let mut position = read_checkpoint(client).await?;
+        let mut position = reached(client).await?;
         loop {
             let head = self.hands.store().wait_past(position, Duration::from_secs(1)).await?;
             if client.is_closed() {
@@ -177,7 +177,11 @@ fn by_stream(events: Vec<RecordedEvent>) -> Vec<Vec<RecordedEvent>> {
     streams
 }
 
-async fn read_checkpoint(client: &Client) -> Result<u64, ProcessError> {
+/// Up to which position processes have reacted to history; 0 where none ever ran.
+///
+/// # Errors
+/// The checkpoint cannot be read.
+pub async fn reached(client: &Client) -> Result<u64, ProcessError> {
     let row = client
         .query_opt("SELECT position FROM process.checkpoint WHERE name = $1", &[&CHECKPOINT])
         .await

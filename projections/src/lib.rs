@@ -17,6 +17,7 @@ pub mod directory;
 pub mod erp_journal;
 mod fold;
 pub mod parked;
+pub mod progress;
 mod projector;
 mod rebuild;
 pub mod reporting;

@@ -204,7 +204,6 @@ impl<P: Projector> Runner<P> {
     }
 
     async fn fold(&mut self, steps: Vec<Advance>, batch: Batch) -> Result<usize, RunError> {
-        let newest = batch.events.last().map(|event| event.recorded_at);
         let events = batch.events.len();
         let mut parked = self.parked.clone();
         let connection = Self::connected(&mut self.connection, &self.pool).await?;
@@ -217,9 +216,7 @@ impl<P: Projector> Runner<P> {
             parked.measure(P::NAME);
         }
         self.parked = parked;
-        let lag = newest.map_or(chrono::TimeDelta::zero(), |recorded_at| self.store.clock().now() - recorded_at);
         for step in steps {
-            measure::<P>(&step.source, lag);
             if let Some(claim) = self.claims.get_mut(&step.source) {
                 claim.last_position = step.last_position;
                 claim.next_offset = step.next_offset;
@@ -227,7 +224,7 @@ impl<P: Projector> Runner<P> {
             }
         }
         metrics::counter!("projection_events_total", "projection" => P::NAME).increment(events as u64);
-        metrics::histogram!("projection_batch_events", "projection" => P::NAME).record(as_f64(events as u64));
+        metrics::histogram!("projection_batch_events", "projection" => P::NAME).record(as_f64(events));
         Ok(events)
     }
 
@@ -270,7 +267,6 @@ impl<P: Projector> Runner<P> {
                     batch = next_batch::<P>(&self.store, at).await?;
                 } else {
                     self.still_connected()?;
-                    lag::<P>(STORE, 0, chrono::TimeDelta::zero());
                 }
                 continue;
             };
@@ -284,13 +280,6 @@ impl<P: Projector> Runner<P> {
             batch = next?;
             at = last;
             *pauses = self::pauses();
-            // A batch that is not full holds all there is; only behind a full one does history say how far it is.
-            let head = match batch.events.last() {
-                Some(_) if batch.events.len() == BATCH => self.store.head().await?,
-                newest => newest.map_or(at, |event| event.position),
-            };
-            metrics::gauge!("projection_lag_positions", "projection" => P::NAME, "source" => STORE)
-                .set(as_f64(head.saturating_sub(at)));
         }
     }
 
@@ -360,17 +349,7 @@ fn pauses() -> backon::ExponentialBackoff {
         .build()
 }
 
-fn measure<P: Projector>(source: &str, behind: chrono::TimeDelta) {
-    let labels = [("projection", P::NAME.to_owned()), ("source", source.to_owned())];
-    metrics::gauge!("projection_lag_seconds", &labels).set(behind.as_seconds_f64().max(0.0));
-}
-
-fn lag<P: Projector>(source: &'static str, positions: u64, behind: chrono::TimeDelta) {
-    metrics::gauge!("projection_lag_positions", "projection" => P::NAME, "source" => source).set(as_f64(positions));
-    metrics::gauge!("projection_lag_seconds", "projection" => P::NAME, "source" => source).set(behind.as_seconds_f64());
-}
-
 #[expect(clippy::cast_precision_loss, reason = "metrics are floats; a count beyond 2^53 may be off by one")]
-fn as_f64(count: u64) -> f64 {
+fn as_f64(count: usize) -> f64 {
     count as f64
 }

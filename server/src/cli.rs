@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use guildhall_integrity::Which;
 use guildhall_projections::MOST_SHARES;
 
-pub use self::operations::{ProjectionsAction, ProjectionsRelease, ProjectionsRetry};
+pub use self::operations::{ProjectionsAction, ProjectionsRelease, ProjectionsRetry, Status};
 
 /// Guildhall keeps the records of professional associations: an event-sourced backend on Postgres.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub enum Command {
     Process,
     /// Do all of it in one process.
     All,
+    /// Say how far everything that follows history is, and whether anything is wrong.
+    Status(Status),
     /// Bring the database's schema up to date.
     Migrate,
     /// Run everything on a private Postgres, tell a story through the API, and stay up to be explored.

@@ -39,6 +39,8 @@ pub struct Database {
 pub struct Http {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// Address and port at which a node without the API answers `/livez`, `/readyz` and `/metrics`. Not set: nowhere.
+    pub operations_listen: Option<SocketAddr>,
     /// Largest body of a single command, in bytes.
     pub body_limit_bytes: usize,
     /// Longest time one request may take, in seconds. Bulk requests are exempt.
@@ -145,6 +147,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            operations_listen: None,
             body_limit_bytes: 256 * 1024,
             request_timeout_seconds: 30,
             max_in_flight: 4096,

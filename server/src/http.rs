@@ -38,20 +38,24 @@ pub fn document() -> Document {
 
 /// Everything the API serves.
 pub fn router(config: &Config, commands: CommandApi, reads: ReadState, metrics: Option<PrometheusHandle>) -> Router {
-    let health = Health { store: reads.store.clone(), metrics };
+    let operations = operations(reads.store.clone(), metrics);
     let routes = guildhall_commands::router(commands).merge(guildhall_read_api::router(reads));
     let (routes, _) = routes.split_for_parts();
-    let operations = Router::new()
-        .route("/livez", get(async || "alive"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(render_metrics))
-        .with_state(health);
     let limits = Limits {
         request_timeout: std::time::Duration::from_secs(config.http.request_timeout_seconds),
         concurrent_requests: config.http.max_in_flight,
     };
     let described = SwaggerUi::new("/docs").url("/openapi.json", document());
     guildhall_web::serve(routes.merge(operations).merge(described), limits)
+}
+
+/// What every node says of itself, whatever its roles.
+pub fn operations(store: EventStore, metrics: Option<PrometheusHandle>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render_metrics))
+        .with_state(Health { store, metrics })
 }
 
 /// Whether this node can do its work: the database answers.

@@ -12,4 +12,5 @@ pub mod node;
 mod projecting;
 pub mod run;
 pub mod sealing;
+mod status;
 pub mod telemetry;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Config, Transport},
-    dead_letters, http, projecting, sealing, telemetry,
+    dead_letters, http, projecting, sealing, status, telemetry,
 };
 
 /// What a process does.
@@ -82,9 +82,17 @@ impl Node {
                 shutdown.run_until_cancelled(telemetry::keep_up(metrics)).await;
                 Ok(())
             });
+            let (config, store, shutdown) = (config.clone(), node.store.clone(), node.shutdown.clone());
+            node.tasks.spawn(async move {
+                shutdown.run_until_cancelled(status::keep_gauges(&config, &store)).await;
+                Ok(())
+            });
         }
         if roles.serve {
             node.serve(config, metrics).await?;
+        } else if let Some(address) = config.http.operations_listen {
+            let router = http::operations(node.store.clone(), metrics);
+            node.address = Some(node.listen("http.operations_listen", address, router).await?);
         }
         if roles.relay && config.transport == Transport::Kafka {
             node.relay(config)?;
@@ -169,15 +177,7 @@ impl Node {
             limits: ReadLimits::default(),
         };
         let router = http::router(config, commands, reads, metrics);
-        let listener = TcpListener::bind(config.http.listen)
-            .await
-            .with_context(|| format!("http.listen: {} cannot be listened on", config.http.listen))?;
-        self.address = Some(listener.local_addr()?);
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-            served.await.context("the HTTP server ended")
-        });
+        self.address = Some(self.listen("http.listen", config.http.listen, router).await?);
         #[cfg(feature = "eventstoredb")]
         if let Some(endpoint) = crate::grpc::bound(&config.eventstoredb, &self.store, &keys).await? {
             self.eventstoredb = Some(endpoint.address());
@@ -185,6 +185,19 @@ impl Node {
             self.tasks.spawn(async move { endpoint.serve(shutdown).await.context("the EventStoreDB endpoint ended") });
         }
         Ok(())
+    }
+
+    /// Serves at the address that a setting names.
+    async fn listen(&mut self, setting: &str, address: SocketAddr, router: axum::Router) -> anyhow::Result<SocketAddr> {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("{setting}: {address} cannot be listened on"))?;
+        let address = listener.local_addr()?;
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+            served.await.context("the HTTP server ended")
+        });
+        Ok(address)
     }
 
     fn relay(&mut self, config: &Config) -> anyhow::Result<()> {

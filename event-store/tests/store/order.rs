@@ -207,3 +207,17 @@ async fn there_is_nothing_after_the_last_position_there_can_be() {
     assert!(store.read_tenant_after(tenant(1), u64::MAX, 10).await.expect("history answers").is_empty());
     assert!(store.read_stream(tenant(1), &stream, u64::MAX, 10).await.expect("history answers").is_empty());
 }
+
+#[tokio::test]
+async fn who_is_behind_learns_since_when_and_who_saw_another_history_that_it_is_another() {
+    let (_database, store) = open_store().await;
+    receipts(store.append(unit(tenant(1), &stream(), 0, 3)).await);
+    let events = store.read_after(0, 10).await.expect("history is there");
+    let since = store.recorded_after(&[0, 2, 3, 9]).await.expect("history is there");
+    assert_eq!(since, [Some(events[0].recorded_at), Some(events[2].recorded_at), None, None]);
+    let seen = |at: usize| (events[at].position, events[at].leaf_hash);
+    let (other, lost) = ((2, [7; 32]), (4, [8; 32]));
+    let mut missing = store.missing(&[seen(0), other, seen(2), lost]).await.expect("history is there");
+    missing.sort_unstable();
+    assert_eq!(missing, [other, lost]);
+}

@@ -165,6 +165,7 @@ async fn what_is_archived_is_neither_a_hole_nor_an_empty_stream() {
     assert!(says_archived(store.read_after(0, 10).await, "1 to 99"));
     assert!(says_archived(store.read_after(50, 10).await, "1 to 99"));
     assert_eq!(store.read_after(99, 200).await.expect("the rest is here").len(), 105);
+    assert_eq!(store.missing(&[(50, [0; 32])]).await.expect("history is there"), []);
     assert!(says_archived(store.read_tenant_after(tenant(1), 0, 10).await, "1 to 99"));
     assert!(says_archived(store.read_tenant_after(tenant(2), 0, 10).await, "1 to 99"));
     assert_eq!(store.read_tenant_after(tenant(1), 99, 10).await.expect("the rest is here").len(), 10);

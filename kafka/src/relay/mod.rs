@@ -10,6 +10,7 @@ mod continuity;
 mod lease;
 mod producer;
 mod session;
+mod standing;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::{
 };
 use lease::{Checkpoint, Lease};
 use session::Session;
+pub use standing::{RelayStanding, standing};
 
 /// What a relay does and how often.
 #[derive(Debug, Clone)]

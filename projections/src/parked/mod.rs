@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 pub use poison::{PoisonEvent, left_out, mark_sent, unsent};
 pub use retry::{Retried, RetryError, release, retry};
+pub(crate) use standing::counts;
 pub use standing::{StaleStream, Standing, standing};
 
 /// So many parked streams are no poisoned history but a broken program: the projection stops instead.

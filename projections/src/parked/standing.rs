@@ -2,7 +2,7 @@
 
 use guildhall_aggregates::TenantId;
 use guildhall_event_store::StreamId;
-use tokio_postgres::Error;
+use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
 /// How far a projection is, as one association's readers see it.
@@ -52,4 +52,12 @@ pub async fn standing(
         });
     }
     Ok(standing)
+}
+
+/// How many streams of a projection are parked, and how many events were left out of it.
+pub(crate) async fn counts(client: &Client, projection: &str) -> Result<(u64, u64), Error> {
+    let sql = "SELECT (SELECT count(*) FROM read.parked_stream WHERE projection = $1), \
+                      (SELECT count(*) FROM read.poison_event WHERE projection = $1 AND left_out)";
+    let row = client.query_one(sql, &[&projection]).await?;
+    Ok((row.get::<_, i64>(0).cast_unsigned(), row.get::<_, i64>(1).cast_unsigned()))
 }

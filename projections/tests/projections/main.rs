@@ -5,6 +5,7 @@ mod directory;
 mod journal;
 mod law;
 mod parked;
+mod progress;
 mod rebuild;
 mod reporting;
 mod runner;

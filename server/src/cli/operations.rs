@@ -65,3 +65,22 @@ pub struct ProjectionsRelease {
 fn parse_stream(text: &str) -> Result<StreamId, String> {
     text.parse().map_err(|_| "a stream is named by its category and its id, as in member-0198c0de-…".to_owned())
 }
+
+/// From where on something counts as wrong, and how often to look.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Look again every 2 seconds, until Ctrl-C; with --json, a line each time.
+    #[arg(long)]
+    pub watch: bool,
+    /// How many seconds the first missing event may have been waiting.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = parse_seconds)]
+    pub max_lag_seconds: f64,
+    /// How many events may be missing; any number where not given.
+    #[arg(long, value_name = "EVENTS")]
+    pub max_lag_positions: Option<u64>,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    seconds.filter(|seconds| *seconds >= 0.0).ok_or_else(|| "give a number of seconds, 0 or more".to_owned())
+}

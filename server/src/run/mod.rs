@@ -11,6 +11,7 @@ mod projections;
 mod rebuild;
 mod relay;
 mod serve;
+mod status;
 mod store;
 mod token;
 
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Project => serve::run(&load()?, Roles::PROJECT, &output).await,
         Command::Process => serve::run(&load()?, Roles::PROCESS, &output).await,
         Command::All => serve::run(&load()?, Roles::ALL, &output).await,
+        Command::Status(arguments) => status::run(&load()?, &arguments, &output).await,
         Command::Migrate => migrate(&load()?, &output).await,
         Command::Demo(arguments) => demo::run(arguments, &output).await,
         Command::Import { system: ImportSystem::Civicrm(arguments) } => {

@@ -19,7 +19,8 @@ pub(crate) async fn run(config: &Config, roles: Roles, output: &Output) -> anyho
         let eventstoredb = node.eventstoredb();
         let auditors =
             eventstoredb.map(|at| format!(" EventStoreDB's clients are served at {at}.")).unwrap_or_default();
-        let text = format!("Serving http://{address} (API description at /docs).{auditors} Ctrl-C stops.");
+        let what = if roles.serve { "API description at /docs" } else { "health and metrics" };
+        let text = format!("Serving http://{address} ({what}).{auditors} Ctrl-C stops.");
         output.report(&text, &serde_json::json!({ "listening": address.to_string(), "eventstoredb": eventstoredb }))?;
     }
     node.run_until(stop_signal()).await?;

@@ -49,8 +49,20 @@ fn every_local_link_in_the_documents_leads_somewhere() {
 #[test]
 fn every_subcommand_says_what_it_is_for() {
     let subcommands = [
-        "serve", "relay", "project", "process", "all", "migrate", "demo", "import", "audit", "rebuild", "config",
+        "serve",
+        "relay",
+        "project",
+        "process",
+        "all",
+        "migrate",
+        "demo",
+        "import",
+        "audit",
+        "rebuild",
+        "config",
         "token",
+        "status",
+        "projections",
     ];
     for subcommand in subcommands {
         let help = Command::new(binary()).args([subcommand, "--help"]).output().expect("the binary runs");

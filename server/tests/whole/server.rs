@@ -34,6 +34,7 @@ impl Server {
         let mut config = Config::default();
         database_url.clone_into(&mut config.database.url);
         config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.http.operations_listen = Some(config.http.listen);
         config.auth.token_secret = KeyEncryptionKey::generate().encoded();
         config.vault.key_encryption_key = KeyEncryptionKey::generate().encoded();
         config.integrity.signing_key = KeyEncryptionKey::generate().encoded();
@@ -75,6 +76,11 @@ impl Server {
     /// The configuration's file.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.home.path().join("guildhall.toml")
+    }
+
+    /// The key that wraps the keys of personal data.
+    pub(crate) fn key_encryption_key(&self) -> KeyEncryptionKey {
+        KeyEncryptionKey::parse(&self.config.vault.key_encryption_key).expect("it was generated")
     }
 
     /// Ends it the hard way: no signal handler runs.
