@@ -23,7 +23,7 @@ fn the_committed_openapi_document_is_what_the_code_says() {
 fn every_local_link_in_the_documents_leads_somewhere() {
     let mut broken = Vec::new();
     let mut pages = vec![repository().join("README.md"), repository().join("CONTRIBUTING.md")];
-    for folder in ["docs", "docs/guides", "docs/decisions"] {
+    for folder in ["docs", "docs/guides", "docs/decisions", "docs/runbooks"] {
         let entries = std::fs::read_dir(repository().join(folder)).expect("the folder is there");
         pages.extend(
             entries

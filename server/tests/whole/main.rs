@@ -6,6 +6,7 @@ mod documents;
 mod guides;
 mod import;
 mod integrity;
+mod monitoring;
 mod operations;
 mod postgres_es;
 mod promises;
