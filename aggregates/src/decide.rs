@@ -31,13 +31,24 @@ pub trait StoredEvent: DomainEvent + 'static {
     /// The variant's name as stored in the `type` column.
     fn type_name(&self) -> &'static str;
 
+    /// The variants whose schema version is no longer 1, and what it is. Whoever raises one keeps the schema of the version
+    /// before: see [`schema`](crate::schema).
+    const RAISED: &'static [(&'static str, u16)] = &[];
+
     /// The schema version this code writes for the variant. Starts at 1.
-    fn schema_version(&self) -> u16;
+    fn schema_version(&self) -> u16 {
+        version_of::<Self>(self.type_name())
+    }
 
     /// What brings older stored versions up to today's, in the order they apply.
     fn upcasters() -> Vec<Box<dyn EventUpcaster>> {
         Vec::new()
     }
+}
+
+/// The schema version this code writes for a variant, by its name.
+pub(crate) fn version_of<E: StoredEvent>(type_name: &str) -> u16 {
+    E::RAISED.iter().find(|(raised, _)| *raised == type_name).map_or(1, |(_, version)| *version)
 }
 
 /// The refusal of an aggregate that never refuses.

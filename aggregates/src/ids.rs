@@ -1,8 +1,9 @@
 //! Identities. Every id is a UUID behind a type of its own, so that a member can never stand where an
 //! invoice is meant.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -84,6 +85,17 @@ impl<K> FromStr for Id<K> {
 impl<K> From<Uuid> for Id<K> {
     fn from(value: Uuid) -> Self {
         Self::new(value)
+    }
+}
+impl<K> JsonSchema for Id<K> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uuid" })
     }
 }
 

@@ -21,6 +21,7 @@ pub mod membership_plan;
 pub mod money;
 pub mod payment;
 pub mod personal;
+pub mod schema;
 pub mod source;
 #[cfg(test)]
 mod testing;

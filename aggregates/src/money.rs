@@ -3,6 +3,7 @@
 use std::fmt;
 
 pub use iso_currency::Currency;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An amount in whole minor units (cents, pence, yen) of one currency. May be negative.
@@ -14,11 +15,12 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(fee.minus(Money::new(500, Currency::USD)).unwrap().minor, 12_000);
 /// assert!(fee.plus(Money::new(1, Currency::EUR)).is_err());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Money {
     /// The amount in minor units of `currency`.
     pub minor: i64,
     /// The ISO 4217 currency.
+    #[schemars(schema_with = "crate::schema::currency")]
     pub currency: Currency,
 }
 

@@ -166,9 +166,6 @@ impl StoredEvent for AssociationRecord {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }
 
 #[cfg(test)]

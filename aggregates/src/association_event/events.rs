@@ -2,6 +2,7 @@
 
 use chrono::NaiveDateTime;
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -9,18 +10,21 @@ use crate::source::SourceRef;
 
 /// When an association event takes place: local time and zone, so that a change of the zone's rules moves
 /// the instant and not the meeting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Schedule {
     /// Local start.
+    #[schemars(schema_with = "crate::schema::local_time")]
     pub starts: NaiveDateTime,
     /// Local end; not before the start.
+    #[schemars(schema_with = "crate::schema::local_time")]
     pub ends: NaiveDateTime,
     /// The zone both are local to.
+    #[schemars(schema_with = "crate::schema::time_zone")]
     pub time_zone: Tz,
 }
 
 /// What people read about an association event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventDetails {
     /// Its title.
     pub title: String,
@@ -33,7 +37,7 @@ pub struct EventDetails {
 }
 
 /// What happened. Stored for ever: add variants and versions, never change one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]
 pub enum AssociationEventRecord {
     /// It will take place.

@@ -170,9 +170,6 @@ impl StoredEvent for AssociationEventRecord {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What can happen at a roster: who asks for a place, who gets one, who waits, who comes.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -12,16 +13,16 @@ use crate::{
 };
 
 /// A number of places that is filled once: the hall, a workshop, the dinner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityPool {
     /// Its name within the event: `hall`.
     pub name: String,
-    /// How many places it has; `None` where there is no limit.
+    /// How many places it has; none where there is no limit.
     pub size: Option<u32>,
 }
 
 /// What can be registered for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TicketType {
     /// Its code within the event: `standard`.
     pub code: String,
@@ -35,7 +36,7 @@ pub struct TicketType {
 }
 
 /// What is kept of the fee when a confirmed place is given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CancellationFee {
     /// Nothing.
@@ -53,7 +54,7 @@ pub enum CancellationFee {
 }
 
 /// How a roster treats those who ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "independent rules of an event, named as organizers see them")]
 pub struct RosterPolicy {
     /// Minutes a place is held before there is an invoice: 1 to 120.
@@ -95,7 +96,7 @@ impl Default for RosterPolicy {
 }
 
 /// Who has, or wants, a place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Registrant {
     /// Somebody on the association's record.
@@ -126,7 +127,7 @@ impl Registrant {
 }
 
 /// A wish for places, as it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registration {
     /// Its identity.
     pub registration_id: RegistrationId,
@@ -144,7 +145,7 @@ pub struct Registration {
 }
 
 /// Where an imported registration stood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ImportedStanding {
@@ -167,7 +168,7 @@ pub enum ImportedStanding {
 }
 
 /// Why a check-in was refused. It is recorded all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CheckInProblem {
@@ -184,7 +185,7 @@ pub enum CheckInProblem {
 }
 
 /// Why a waitlisted registration was offered a place, or was not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum PromotionReason {
@@ -201,7 +202,7 @@ pub enum PromotionReason {
 }
 
 /// What happened. Stored for ever: add variants and versions, never change one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]
 pub enum RosterEvent {
     /// Places can be asked for.
@@ -222,7 +223,7 @@ pub enum RosterEvent {
     CapacityChanged {
         /// Which pool.
         pool: String,
-        /// How many places it has now; `None` where there is no limit.
+        /// How many places it has now; none where there is no limit.
         size: Option<u32>,
     },
     /// Places are reserved until they are paid for.

@@ -230,7 +230,4 @@ impl StoredEvent for RosterEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }

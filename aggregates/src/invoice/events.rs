@@ -1,6 +1,7 @@
 //! What an invoice is made of and what can happen to it.
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -10,7 +11,9 @@ use crate::{
 };
 
 /// What is charged for; decides the account of the revenue and when it is recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RevenueKind {
@@ -25,7 +28,7 @@ pub enum RevenueKind {
 }
 
 /// The span a charge is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePeriod {
     /// First day.
     pub from: NaiveDate,
@@ -34,7 +37,7 @@ pub struct ServicePeriod {
 }
 
 /// One line. Amounts are of the invoice's currency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceLine {
     /// What is charged for, as people read it; says nothing about a person.
     pub description: String,
@@ -56,7 +59,7 @@ pub struct InvoiceLine {
 }
 
 /// What an invoice is for: whose settlement starts something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum InvoicePurpose {
     /// The first term of a membership.
@@ -95,7 +98,7 @@ impl InvoicePurpose {
 }
 
 /// What happened. Stored for ever: add variants and versions, never change one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]
 pub enum InvoiceEvent {
     /// It is written, and waits for its number.

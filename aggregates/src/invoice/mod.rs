@@ -156,7 +156,4 @@ impl StoredEvent for InvoiceEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }

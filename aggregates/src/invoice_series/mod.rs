@@ -90,9 +90,6 @@ impl StoredEvent for SeriesEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }
 
 #[cfg(test)]

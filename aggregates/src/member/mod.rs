@@ -288,9 +288,6 @@ impl StoredEvent for MemberEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }
 
 #[cfg(test)]

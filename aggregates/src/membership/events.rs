@@ -1,6 +1,7 @@
 //! What can happen to a membership.
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// The plan a membership was sold under, as it was then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SoldPlan {
     /// Which plan.
     pub plan_id: PlanId,
@@ -25,18 +26,18 @@ pub struct SoldPlan {
 }
 
 /// One paid-for span of a membership. Each term is a fact of its own; a renewal adds one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Term {
     /// 1 for the first, counting up.
     pub number: u32,
     /// First day.
     pub start: NaiveDate,
-    /// Last day; `None` for life.
+    /// Last day; none for life.
     pub end: Option<NaiveDate>,
 }
 
 /// What happened. Stored for ever: add variants and versions, never change one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]
 pub enum MembershipEvent {
     /// Someone asked to become a member. The membership is pending.
@@ -173,7 +174,7 @@ pub enum MembershipEvent {
 }
 
 /// A status that was set by hand in the system a membership came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedOverride {
     /// The status.
     pub status: MembershipStatus,

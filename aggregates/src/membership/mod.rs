@@ -300,7 +300,4 @@ impl StoredEvent for MembershipEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }

@@ -1,6 +1,7 @@
 //! The words of membership status, and the windows an association derives it by.
 
 use chrono::{Days, NaiveDate, TimeDelta};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
@@ -19,6 +20,7 @@ use crate::membership_plan::GracePeriod;
     Hash,
     Serialize,
     Deserialize,
+    JsonSchema,
     IntoStaticStr,
     EnumString,
     EnumIter,
@@ -51,7 +53,7 @@ impl MembershipStatus {
 }
 
 /// A date of a membership that a status window hangs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Anchor {
     /// The day of joining.
@@ -65,7 +67,7 @@ pub enum Anchor {
 }
 
 /// A date, moved by whole months and then by days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Boundary {
     /// What it hangs on.
     pub anchor: Anchor,
@@ -79,7 +81,7 @@ pub struct Boundary {
 
 /// "This status holds from … to …", both days included. A side that is not given is open, and so is the last
 /// day where the membership has no such date; what begins on a date it does not have never holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRule {
     /// The status.
     pub status: MembershipStatus,
@@ -93,7 +95,7 @@ pub struct StatusRule {
 
 /// The status rules of an association, in order: the first that matches wins; none matching is `Expired`.
 /// Pending, Cancelled and Deceased are facts and come before all rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct StatusRules(pub Vec<StatusRule>);
 

@@ -1,12 +1,13 @@
 //! What a plan is made of and what can happen to it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::{Money, source::SourceRef};
 
 /// The unit a term is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DurationUnit {
@@ -21,7 +22,7 @@ pub enum DurationUnit {
 }
 
 /// A day of the year, such as 1 November.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct MonthDay {
     /// 1 to 12.
     pub month: u32,
@@ -30,7 +31,7 @@ pub struct MonthDay {
 }
 
 /// When terms begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Period {
     /// On the day of joining.
@@ -50,7 +51,7 @@ pub enum Period {
 }
 
 /// How long after its end a membership is still in grace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "unit", content = "count", rename_all = "snake_case")]
 pub enum GracePeriod {
     /// A number of days.
@@ -67,7 +68,7 @@ impl Default for GracePeriod {
 }
 
 /// How a fee is reduced for a part of a term.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Proration {
     /// It is not.
@@ -84,7 +85,7 @@ pub enum Proration {
 }
 
 /// Days around the end of a term in which it may be renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RenewalWindow {
     /// Days before the end.
     pub days_before: u32,
@@ -93,7 +94,7 @@ pub struct RenewalWindow {
 }
 
 /// All that a plan says. A running term keeps the terms it was sold under.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanTerms {
     /// Its name.
     pub name: String,
@@ -125,7 +126,7 @@ pub struct PlanTerms {
 }
 
 /// What happened. Stored for ever: add variants and versions, never change one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "type")]
 pub enum PlanEvent {
     /// The plan can be applied for. Its version is 1.

@@ -144,9 +144,6 @@ impl StoredEvent for PlanEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }
 
 #[cfg(test)]

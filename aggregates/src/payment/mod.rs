@@ -206,9 +206,6 @@ impl StoredEvent for PaymentEvent {
     fn type_name(&self) -> &'static str {
         self.into()
     }
-    fn schema_version(&self) -> u16 {
-        1
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Personal data as events hold it: a token of ciphertext.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
@@ -178,5 +179,24 @@ impl<T> de::Visitor<'_> for TokenVisitor<T> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Personal<T>, E> {
         Personal::parse(text).map_err(E::custom)
+    }
+}
+
+/// A token is described as what stands in history: whoever reads it there cannot open it.
+impl<T> JsonSchema for Personal<T> {
+    fn schema_name() -> Cow<'static, str> {
+        "Sealed".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (uuid, digest) = (UUID_CHARS, DIGEST_CHARS);
+        let part = "[A-Za-z0-9_-]";
+        let prefix = TOKEN_PREFIX.replace('.', "\\.");
+        json_schema!({
+            "description": "Personal data, sealed: `gp1.<subject>.<command>.<digest>.<ciphertext>`, parts in base64url. \
+                            The subject is whose it is. Equal digests of one subject are equal data. Once the person is \
+                            forgotten nobody can open it.",
+            "type": "string",
+            "pattern": format!(r"^{prefix}{part}{{{uuid}}}\.{part}{{{uuid}}}\.{part}{{{digest}}}\.{part}*$"),
+        })
     }
 }
