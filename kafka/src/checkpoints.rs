@@ -7,7 +7,7 @@ use rdkafka::message::OwnedHeaders;
 use crate::{options::KafkaOptions, side_topic::SideTopic, topics::TopicError};
 
 /// What the topic's name ends with.
-const SUFFIX: &str = "checkpoints";
+pub(crate) const SUFFIX: &str = "checkpoints";
 
 /// The topic that checkpoints are published to. Nothing is asked of Kafka before the first one.
 #[derive(Debug)]

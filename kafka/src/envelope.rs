@@ -2,7 +2,8 @@
 //!
 //! The value is the payload, byte for byte, and the attributes are headers. Nothing of what history holds is
 //! lost on the way: a [`RecordedEvent`] read from Kafka equals the one in the store, its exact metadata
-//! included, so its leaf hash can be checked. What `CloudEvents` calls extensions are
+//! included, so its leaf hash can be checked. `ce_dataschema` says where the JSON Schema of the payload is. What
+//! `CloudEvents` calls extensions are
 //!
 //! | header | holds |
 //! |---|---|
@@ -28,12 +29,12 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 
 use crate::topics::Place;
 
-const SPEC_VERSION: &str = "1.0";
-const CONTENT_TYPE: &str = "application/json";
-const SOURCE_PREFIX: &str = "/associations/";
-const TYPE_PREFIX: &str = "guildhall.";
-const WATERMARK_TYPE: &str = "guildhall.watermark";
-const WATERMARK_SOURCE: &str = "/relay";
+pub(crate) const SPEC_VERSION: &str = "1.0";
+pub(crate) const CONTENT_TYPE: &str = "application/json";
+pub(crate) const SOURCE_PREFIX: &str = "/associations/";
+pub(crate) const TYPE_PREFIX: &str = "guildhall.";
+pub(crate) const WATERMARK_TYPE: &str = "guildhall.watermark";
+pub(crate) const WATERMARK_SOURCE: &str = "/relay";
 
 /// The names a [`Decoder`] keeps. There are far fewer; records made to fill its memory shall not.
 const MOST_NAMES: usize = 10_000;
@@ -102,20 +103,22 @@ pub fn key(tenant: TenantId, stream: &StreamId) -> String {
     format!("{tenant}/{stream}")
 }
 
-/// The headers of an event's record.
-pub fn event_headers(event: &RecordedEvent, previous: u64) -> OwnedHeaders {
+/// The headers of an event's record; its schema is served by the API at `public_url`.
+pub fn event_headers(event: &RecordedEvent, previous: u64, public_url: &str) -> OwnedHeaders {
+    let RecordedEvent { stream: StreamId { category, .. }, type_name, schema_version, .. } = event;
     let mut attributes = vec![
         ("ce_specversion", SPEC_VERSION.to_owned()),
         ("content-type", CONTENT_TYPE.to_owned()),
         ("ce_id", event.event_id.to_string()),
         ("ce_source", format!("{SOURCE_PREFIX}{}", event.tenant)),
-        ("ce_type", format!("{TYPE_PREFIX}{}.{}", event.stream.category, event.type_name)),
+        ("ce_type", format!("{TYPE_PREFIX}{category}.{type_name}")),
         ("ce_subject", event.stream.to_string()),
         ("ce_time", event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
         ("ce_position", event.position.to_string()),
         ("ce_prevposition", previous.to_string()),
         ("ce_streamversion", event.version.to_string()),
-        ("ce_schemaversion", event.schema_version.to_string()),
+        ("ce_schemaversion", schema_version.to_string()),
+        ("ce_dataschema", format!("{public_url}/v1/schemas/{category}/{type_name}/{schema_version}")),
         ("ce_commandid", event.command_id.to_string()),
         ("ce_leafhash", STANDARD.encode(event.leaf_hash)),
     ];
@@ -285,6 +288,8 @@ mod tests {
 
     use super::*;
 
+    const API: &str = "https://guildhall.example";
+
     fn event(position: u64, payload: Vec<u8>, metadata: Vec<u8>, micros: i64) -> RecordedEvent {
         let id = |n: u64| Uuid::from_u64_pair(n, position);
         let mut event = RecordedEvent {
@@ -331,7 +336,7 @@ mod tests {
             micros in 0..4_102_444_800_000_000_i64,
         ) {
             let event = event(position, payload, metadata, micros);
-            let read = Decoder::default().decode(&event_headers(&event, previous), Some(&event.payload));
+            let read = Decoder::default().decode(&event_headers(&event, previous, API), Some(&event.payload));
             prop_assert_eq!(read, Ok(Incoming { previous, content: Content::Event(event) }));
         }
     }
@@ -347,11 +352,12 @@ mod tests {
     #[test]
     fn the_attributes_are_those_of_a_cloud_event() {
         let event = event(9, b"{}".to_vec(), metadata(), 1_800_000_000_000_001);
-        let headers = event_headers(&event, 4);
+        let headers = event_headers(&event, 4, API);
         let value = |key| header(&headers, key).unwrap_or_default();
         assert_eq!(value("ce_specversion"), "1.0");
         assert_eq!(value("ce_type"), "guildhall.event_roster.MemberRegistered");
         assert_eq!(value("ce_source"), format!("/associations/{}", event.tenant));
+        assert_eq!(value("ce_dataschema"), format!("{API}/v1/schemas/event_roster/MemberRegistered/3"));
         assert_eq!(value("ce_subject"), event.stream.to_string());
         assert_eq!(value("ce_time"), "2027-01-15T08:00:00.000001Z");
         assert_eq!(value("ce_correlationid"), Uuid::from_u128(7).to_string());
@@ -363,7 +369,7 @@ mod tests {
     #[test]
     fn a_record_that_was_changed_on_the_way_is_recognised() {
         let event = event(9, b"{\"fee\":1}".to_vec(), metadata(), 0);
-        let headers = event_headers(&event, 4);
+        let headers = event_headers(&event, 4, API);
         let mut decoder = Decoder::default();
         assert_eq!(decoder.decode(&headers, Some(b"{\"fee\":0}")), Err(EnvelopeError::Altered));
         assert_eq!(decoder.decode(&headers, None), Err(EnvelopeError::NoPayload));

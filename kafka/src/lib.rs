@@ -8,6 +8,7 @@
 //!
 //! This room knows nothing about HTTP or the read tables, and Kafka is known to no other.
 
+pub mod asyncapi;
 pub mod checkpoints;
 mod consumer;
 pub mod dead_letters;

@@ -27,18 +27,23 @@ pub struct KafkaOptions {
     pub partitions: u16,
     /// Copies of each partition. 1 is for a broker that stands alone; production has 3.
     pub replication: u16,
+    /// Where the API is reached, without a slash at the end, such as `https://guildhall.example`. Records name their
+    /// schemas there.
+    pub public_url: String,
     /// More settings of the connection, by librdkafka's names, such as `security.protocol` and `sasl.password`.
     pub connection: BTreeMap<String, String>,
 }
 
 impl KafkaOptions {
-    /// The brokers, with everything else as usual: prefix `guildhall`, 6 partitions, 1 copy.
+    /// The brokers, with everything else as usual: prefix `guildhall`, 6 partitions, 1 copy, the API on this
+    /// machine.
     pub fn new(brokers: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
             prefix: "guildhall".to_owned(),
             partitions: 6,
             replication: 1,
+            public_url: "http://localhost:8080".to_owned(),
             connection: BTreeMap::new(),
         }
     }
@@ -85,6 +90,7 @@ impl fmt::Debug for KafkaOptions {
             .field("prefix", &self.prefix)
             .field("partitions", &self.partitions)
             .field("replication", &self.replication)
+            .field("public_url", &self.public_url)
             .field("connection", &self.connection.keys())
             .finish()
     }

@@ -67,6 +67,17 @@ impl Topic {
         }
     }
 
+    /// What stands in it, in words.
+    pub(crate) const fn about(self) -> &'static str {
+        match self {
+            Self::Associations => "The associations themselves: names, zones, currencies and rules.",
+            Self::Members => "Members and what is known of them; personal data is sealed.",
+            Self::Memberships => "Membership plans and memberships.",
+            Self::Events => "Association events and their rosters.",
+            Self::Billing => "Invoices, their numbers, and payments.",
+        }
+    }
+
     /// The whole name in a generation of topics, such as `guildhall.members`.
     pub fn name(self, prefix: &str) -> String {
         format!("{prefix}.{}", self.suffix())

@@ -68,6 +68,7 @@ pub(super) struct Producer {
     deliveries: Arc<Deliveries>,
     names: [String; Topic::ALL.len()],
     partitions: u16,
+    public_url: String,
     flights: VecDeque<Flight>,
 }
 
@@ -88,7 +89,8 @@ impl Producer {
             .create_with_context(Deliveries::default())?;
         let deliveries = Arc::clone(client.context());
         let names = Topic::ALL.map(|topic| topic.name(&kafka.prefix));
-        Ok(Self { client, deliveries, names, partitions: kafka.partitions, flights: VecDeque::new() })
+        let (partitions, public_url) = (kafka.partitions, kafka.public_url.clone());
+        Ok(Self { client, deliveries, names, partitions, public_url, flights: VecDeque::new() })
     }
 
     /// Sends events in order; `last` is what their partitions had before, and afterwards what they have then. Those of
@@ -103,7 +105,7 @@ impl Producer {
                 .ok_or_else(|| RelayError::NoTopic { category: event.stream.category.to_string() })?;
             let previous = last.last.advance(place, event.position);
             let key = envelope::key(event.tenant, &event.stream);
-            let headers = envelope::event_headers(event, previous);
+            let headers = envelope::event_headers(event, previous, &self.public_url);
             // The record's timestamp is when it is sent: a broker that keeps records for a week shall not drop those
             // of a generation begun today because they tell of last year.
             let record = self.record(place, headers, &flight).key(key.as_bytes()).payload(event.payload.as_ref());

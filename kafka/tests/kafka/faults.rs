@@ -269,7 +269,7 @@ impl<'a> Hand<'a> {
         for event in events {
             let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
             let previous = last.insert(place, event.position).unwrap_or(0);
-            let headers = envelope::event_headers(event, previous);
+            let headers = envelope::event_headers(event, previous, &self.world.kafka.public_url);
             let (headers, payload) = match fate(event) {
                 Fate::Sent => (headers, event.payload.as_ref()),
                 Fate::Altered => (headers, b"{\"n\":\"another\"}".as_slice()),
