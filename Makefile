@@ -85,8 +85,10 @@ eventstoredb-clients: ## Have EventStoreDB's clients for Rust and Python read a 
 	@cargo build --manifest-path tools/eventstoredb-clients/Cargo.toml
 	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/eventstoredb-clients
 
-docs: ## Write docs/openapi.json anew from the code.
+docs: ## Write docs/openapi.json, docs/asyncapi.json and docs/schemas anew from the code.
 	@cargo build --workspace --bins
+	@$(guildhall) schemas docs/schemas
+	@$(guildhall) asyncapi >$(target)/asyncapi.json && mv $(target)/asyncapi.json docs/asyncapi.json
 	@$(guildhall) openapi >$(target)/openapi.json && mv $(target)/openapi.json docs/openapi.json
 
 clean-data: ## Forget the demo's data; what was downloaded and built stays.

@@ -90,6 +90,14 @@ pub enum Command {
     },
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Print the AsyncAPI document of the topics on Kafka.
+    Asyncapi,
+    /// Write the JSON Schema of every event type in every version into a folder. Refuses to replace one by another that
+    /// readers would trip over.
+    Schemas {
+        /// The folder, such as docs/schemas.
+        folder: PathBuf,
+    },
 }
 
 /// Where a relay begins.

@@ -41,6 +41,9 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Address and port at which a node without the API answers `/livez`, `/readyz` and `/metrics`. Not set: nowhere.
     pub operations_listen: Option<SocketAddr>,
+    /// Where clients reach the API from outside, such as `https://guildhall.example`. Records on Kafka name their schemas
+    /// there. Empty: at the address it listens on.
+    pub public_url: String,
     /// Largest body of a single command, in bytes.
     pub body_limit_bytes: usize,
     /// Longest time one request may take, in seconds. Bulk requests are exempt.
@@ -148,6 +151,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             operations_listen: None,
+            public_url: String::new(),
             body_limit_bytes: 256 * 1024,
             request_timeout_seconds: 30,
             max_in_flight: 4096,
@@ -196,6 +200,29 @@ impl Default for Config {
             kafka: Kafka::default(),
             log: Log::default(),
         }
+    }
+}
+
+impl Http {
+    /// Where clients reach the API.
+    pub fn reached_at(&self) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.clone();
+        }
+        // An address that stands for all of a machine's own is none that can be called.
+        if self.listen.ip().is_unspecified() {
+            return format!("http://localhost:{}", self.listen.port());
+        }
+        format!("http://{}", self.listen)
+    }
+
+    /// Whether the URL is one that a path can be put behind.
+    fn public_url_holds(&self) -> bool {
+        let is_base = |uri: axum::http::Uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        };
+        let url = &self.public_url;
+        url.is_empty() || (!url.contains(['?', '#']) && !url.ends_with('/') && url.parse().is_ok_and(is_base))
     }
 }
 
@@ -276,6 +303,11 @@ impl Config {
             "auth.token_secret must be 32 bytes in base64; `guildhall config new` writes one",
         );
         must(
+            self.http.public_url_holds(),
+            "http.public_url must be empty or where clients reach the API, such as https://guildhall.example: http or \
+             https, a host, and no query, fragment or slash at the end",
+        );
+        must(
             (1024..=16 * 1024 * 1024).contains(&self.http.body_limit_bytes),
             "http.body_limit_bytes must be between 1024 and 16777216",
         );
@@ -351,6 +383,20 @@ mod tests {
         assert_eq!(chosen("consumer").unwrap().kafka.group_protocol, GroupProtocol::Consumer);
         let ConfigError(problems) = chosen("raft").unwrap_err();
         assert!(problems[0].contains("raft") && problems[0].contains("kafka.group_protocol"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_api_is_reached_where_it_is_said_or_else_where_it_listens() {
+        let at = |name, value| Config::load(None, &environment(&[(name, value)])).unwrap().http.reached_at();
+        assert_eq!(at("GUILDHALL_HTTP__PUBLIC_URL", "https://records.example/api"), "https://records.example/api");
+        assert_eq!(at("GUILDHALL_HTTP__LISTEN", "10.0.0.7:9000"), "http://10.0.0.7:9000");
+        assert_eq!(at("GUILDHALL_HTTP__LISTEN", "[::]:9000"), "http://localhost:9000");
+        for wrong in
+            ["records.example", "ftp://records.example", "https://", "https://r.example/", "https://r.example#a"]
+        {
+            let refused = Config::load(None, &environment(&[("GUILDHALL_HTTP__PUBLIC_URL", wrong)])).unwrap_err();
+            assert!(refused.0[0].starts_with("http.public_url"), "{wrong}: {refused}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::config::Config;
+use crate::{config::Config, descriptions};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -33,6 +33,7 @@ pub fn document() -> Document {
     let mut document = Api::openapi();
     document.merge(guildhall_commands::document());
     document.merge(guildhall_read_api::document());
+    document.merge(descriptions::document());
     document
 }
 
@@ -46,7 +47,7 @@ pub fn router(config: &Config, commands: CommandApi, reads: ReadState, metrics: 
         concurrent_requests: config.http.max_in_flight,
     };
     let described = SwaggerUi::new("/docs").url("/openapi.json", document());
-    guildhall_web::serve(routes.merge(operations).merge(described), limits)
+    guildhall_web::serve(routes.merge(operations).merge(descriptions::router()).merge(described), limits)
 }
 
 /// What every node says of itself, whatever its roles.

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 mod dead_letters;
+mod descriptions;
 pub mod grpc;
 pub mod http;
 pub mod node;

@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{self, Config, Transport},
+    config::{self, Config, Http, Transport},
     dead_letters, http, projecting, sealing, status, telemetry,
 };
 
@@ -201,7 +201,12 @@ impl Node {
     }
 
     fn relay(&mut self, config: &Config) -> anyhow::Result<()> {
-        let relay = Relay::new(self.store.clone(), RelayOptions::new(kafka_options(config)))?;
+        let mut options = kafka_options(config);
+        if let Some(address) = self.address {
+            // What is served here has a port, also where any free one was asked for.
+            options.public_url = Http { listen: address, ..config.http.clone() }.reached_at();
+        }
+        let relay = Relay::new(self.store.clone(), RelayOptions::new(options))?;
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move { Ok(relay.run(shutdown).await?) });
         Ok(())
@@ -248,6 +253,7 @@ pub(crate) fn kafka_options(config: &Config) -> KafkaOptions {
         prefix: config.kafka.topic_prefix.clone(),
         partitions: config.kafka.partitions,
         replication: config.kafka.replication_factor,
+        public_url: config.http.reached_at(),
         connection: config.kafka.connection.clone(),
         ..KafkaOptions::new(config.kafka.brokers.clone())
     }

@@ -4,8 +4,8 @@ mod analyst;
 mod audit;
 mod config;
 mod demo;
+mod descriptions;
 mod import;
-mod openapi;
 mod output;
 mod projections;
 mod rebuild;
@@ -62,7 +62,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(arguments) => token::run(&load()?, &arguments, &output),
         Command::Config { action: ConfigAction::Check } => config::check(&load()?, &output),
         Command::Config { action: ConfigAction::New } => config::print_new(),
-        Command::Openapi => openapi::print(),
+        Command::Openapi => descriptions::print_openapi(),
+        Command::Asyncapi => descriptions::print_asyncapi(),
+        Command::Schemas { folder } => descriptions::write_schemas(&folder, &output),
     }
 }
 

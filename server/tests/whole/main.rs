@@ -1,6 +1,7 @@
 //! The whole house: the real binary on a real Postgres, and a real Kafka where it matters.
 
 mod chaos;
+mod descriptions;
 mod dice;
 mod documents;
 mod guides;

@@ -83,6 +83,7 @@ async fn perform(node: &Node, place: &Place, arguments: &Demo, output: &Output) 
         "\nExplore\n  \
            http://{address}/docs            the API, described and to be tried\n  \
            http://{address}/openapi.json    the same for programs (OpenAPI 3.1)\n  \
+           http://{address}/asyncapi.json   the topics on Kafka for programs (AsyncAPI 3.0)\n  \
            http://{address}/metrics         what it measures\n  \
            {auditors}export GUILDHALL_CONFIG={config}  and then: guildhall audit verify, guildhall rebuild all, …\n  \
            a token for lakeside, good for a day:\n{}\n",
