@@ -5,10 +5,11 @@ target := $(or $(CARGO_TARGET_DIR),target)
 guildhall := $(target)/debug/guildhall
 sandbox := $(target)/debug/guildhall-sandbox
 venv := .guildhall/venv
+node_modules := $(abspath .guildhall/node/node_modules)
 
 skip_kafka := $(filter 1,$(SKIP_KAFKA))
 
-.PHONY: help demo test torture check bench schemathesis books eventstoredb-clients docs clean-data
+.PHONY: help demo test torture check bench schemathesis books eventstoredb-clients topics docs clean-data
 .DEFAULT_GOAL := help
 
 help: ## List what can be done.
@@ -84,6 +85,18 @@ eventstoredb-clients: ## Have EventStoreDB's clients for Rust and Python read a 
 	@cargo build --workspace --bins
 	@cargo build --manifest-path tools/eventstoredb-clients/Cargo.toml
 	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/eventstoredb-clients
+
+topics: ## Read a demo's topics with a client that has docs/asyncapi.json only, and check every record.
+#   CIVICRM=DIR    with the associations found in DIR imported as well
+	@scripts/ensure-tools --venv --kafka --node
+	@test -d $(venv)/lib/python*/site-packages/confluent_kafka || \
+		(python3 -m venv $(venv) && $(venv)/bin/pip install --quiet confluent-kafka 'jsonschema[format-nongpl]')
+	@test -d $(node_modules)/@asyncapi/parser || \
+		npm install --silent --ignore-scripts --prefix $(dir $(node_modules)) @asyncapi/parser@3
+	@NODE_PATH=$(node_modules) scripts/check-asyncapi docs/asyncapi.json
+	@cargo build --workspace --bins
+	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/with-demo --kafka $(if $(CIVICRM),--civicrm '$(CIVICRM)') -- \
+		scripts/check-topics
 
 docs: ## Write docs/openapi.json, docs/asyncapi.json and docs/schemas anew from the code.
 	@cargo build --workspace --bins

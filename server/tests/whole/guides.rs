@@ -45,6 +45,11 @@ async fn the_first_hour_of_an_api_client_works() {
 }
 
 #[tokio::test]
+async fn the_first_look_of_a_consumer_works() {
+    first_hour("consumers.md").await;
+}
+
+#[tokio::test]
 async fn the_first_hour_of_an_analyst_works() {
     first_hour("analysts.md").await;
 }
