@@ -2,6 +2,12 @@
 
 use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink, persist::EventUpcaster};
 
+use crate::{
+    association::AssociationRecord, association_event::AssociationEventRecord, event_roster::RosterEvent,
+    invoice::InvoiceEvent, invoice_series::SeriesEvent, member::MemberEvent, membership::MembershipEvent,
+    membership_plan::PlanEvent, payment::PaymentEvent,
+};
+
 /// The pure heart of an aggregate. `cqrs_es::Aggregate::handle` calls it and nothing else, so the same
 /// decision runs under the executor, under the test framework and in a foreign `cqrs-es` application.
 pub trait Decide:
@@ -50,6 +56,19 @@ pub trait StoredEvent: DomainEvent + 'static {
 pub(crate) fn version_of<E: StoredEvent>(type_name: &str) -> u16 {
     E::RAISED.iter().find(|(raised, _)| *raised == type_name).map_or(1, |(_, version)| *version)
 }
+
+/// The category of every aggregate here. Those of other applications' aggregates on this history are not among them.
+pub const CATEGORIES: [&str; 9] = [
+    AssociationRecord::CATEGORY,
+    MemberEvent::CATEGORY,
+    PlanEvent::CATEGORY,
+    MembershipEvent::CATEGORY,
+    AssociationEventRecord::CATEGORY,
+    RosterEvent::CATEGORY,
+    InvoiceEvent::CATEGORY,
+    SeriesEvent::CATEGORY,
+    PaymentEvent::CATEGORY,
+];
 
 /// The refusal of an aggregate that never refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -26,7 +26,7 @@ pub mod source;
 #[cfg(test)]
 mod testing;
 
-pub use decide::{Decide, Impossible, StoredEvent};
+pub use decide::{CATEGORIES, Decide, Impossible, StoredEvent};
 pub use ids::*;
 pub use money::Money;
 pub use personal::{Clear, Personal, PersonalData};

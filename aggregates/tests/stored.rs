@@ -11,25 +11,13 @@ use std::{
 
 use cqrs_es::persist::SerializedEvent;
 use guildhall_aggregates::{
-    StoredEvent, association::AssociationRecord, association_event::AssociationEventRecord, event_roster::RosterEvent,
-    invoice::InvoiceEvent, invoice_series::SeriesEvent, member::MemberEvent, membership::MembershipEvent,
-    membership_plan::PlanEvent, payment::PaymentEvent,
+    CATEGORIES, StoredEvent, association::AssociationRecord, association_event::AssociationEventRecord,
+    event_roster::RosterEvent, invoice::InvoiceEvent, invoice_series::SeriesEvent, member::MemberEvent,
+    membership::MembershipEvent, membership_plan::PlanEvent, payment::PaymentEvent,
 };
 use serde_json::Value;
 use strum::VariantNames;
 use uuid::Uuid;
-
-const CATEGORIES: [&str; 9] = [
-    AssociationRecord::CATEGORY,
-    MemberEvent::CATEGORY,
-    PlanEvent::CATEGORY,
-    MembershipEvent::CATEGORY,
-    AssociationEventRecord::CATEGORY,
-    RosterEvent::CATEGORY,
-    InvoiceEvent::CATEGORY,
-    SeriesEvent::CATEGORY,
-    PaymentEvent::CATEGORY,
-];
 
 /// A sample, and what its file's name says of it.
 struct Sample {

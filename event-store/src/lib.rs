@@ -30,11 +30,14 @@
 //! ```
 
 pub mod archive;
+mod arrivals;
 mod batch;
 pub mod clock;
+mod cloud_event;
 pub mod cqrs;
 mod error;
 mod eviction;
+mod feed;
 mod head;
 mod integrity;
 mod line;
@@ -56,7 +59,9 @@ mod writer;
 
 pub use batch::Batch;
 pub use clock::Clock;
+pub use cloud_event::CloudEvent;
 pub use error::{LoadError, StoreError};
+pub use feed::{FeedFilter, FeedPage, NotACategory};
 pub use load::Loaded;
 pub use options::{MAX_EVENT_BYTES, MAX_METADATA_BYTES, MAX_PAGE, StoreOptions};
 pub use record::{Actor, DecodeError, Metadata, RecordedEvent, StreamId};

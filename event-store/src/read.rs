@@ -7,7 +7,11 @@
 //! Where events have been archived, a read that would need them says so: what is not here must not look as if it had
 //! never been.
 
-use std::{collections::HashSet, pin::pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -185,6 +189,21 @@ pub(crate) async fn tenant_after(
         }
         None => recorded(&rows),
     }
+}
+
+/// Whose events stand after one position and up to another, and where the last of each stands.
+pub(crate) async fn tenants_between(
+    client: &Client,
+    after: u64,
+    up_to: u64,
+) -> Result<HashMap<TenantId, u64>, StoreError> {
+    let rows = client
+        .query_typed(
+            "SELECT tenant_id, max(position) FROM es.event WHERE position > $1 AND position <= $2 GROUP BY tenant_id",
+            &[(&signed(after), Type::INT8), (&signed(up_to), Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((TenantId::new(row.try_get(0)?), natural(row, 1)?))).collect()
 }
 
 /// The events of one stream after a version.

@@ -1,6 +1,6 @@
 //! The door of history: what other rooms hold and call.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -10,9 +10,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Batch, Clock, LoadError, Loaded, RecordedCommand, RecordedEvent, StoreError, StoreOptions, StreamId, Unit,
-    UnitOutcome,
+    Batch, Clock, FeedFilter, FeedPage, LoadError, Loaded, RecordedCommand, RecordedEvent, StoreError, StoreOptions,
+    StreamId, Unit, UnitOutcome,
+    arrivals::Arrivals,
     error::said,
+    feed,
     head::Head,
     line::Lines,
     load::{self, Loader},
@@ -43,6 +45,7 @@ struct Inner {
     loader: Loader,
     writer: Writer,
     head: Arc<Head>,
+    arrivals: Arrivals,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -69,12 +72,13 @@ impl EventStore {
         head.look(&pool).await?;
         let kek = &options.key_encryption_key;
         let vault = Vault::open_with(kek, pool.clone(), clock.clone(), &tasks, stop.clone()).await?;
+        let arrivals = Arrivals::default();
         let snapshots = options
             .snapshot_after
             .map(|after| Snapshots::start(after, vault.clone(), pool.clone(), clock.clone(), &tasks, stop.clone()));
         let loader = Loader::new(lines, snapshots);
         let writer = Writer::start(&options, config, pool.clone(), clock.clone(), Arc::clone(&head), &tasks);
-        Ok(Self { inner: Arc::new(Inner { clock, pool, vault, loader, writer, head, tasks, stop }) })
+        Ok(Self { inner: Arc::new(Inner { clock, pool, vault, loader, writer, head, arrivals, tasks, stop }) })
     }
 
     /// The clock that stamps what is recorded.
@@ -232,6 +236,29 @@ impl EventStore {
     /// far history reaches then; not past `position` if the time was up.
     pub async fn wait_past(&self, position: u64, at_most: Duration) -> Result<u64, StoreError> {
         self.inner.head.wait_past(&self.inner.pool, position, at_most).await
+    }
+
+    /// Events after a position that a filter lets through, and how far was looked. At most `limit` of them, and fewer
+    /// where there are many others between them or they are large: go on after [`FeedPage::seen`].
+    pub async fn feed_after(&self, filter: &FeedFilter, position: u64, limit: usize) -> Result<FeedPage, StoreError> {
+        // Before the first event is read: whatever stands up to here, every later statement sees.
+        let head = self.head().await?;
+        let client = self.inner.pool.get().await?;
+        feed::page(&client, head, filter, position, limit).await
+    }
+
+    /// Waits until something of one association may have been recorded after `position`, at most this long. However many
+    /// wait, the database is asked once for all of them.
+    pub async fn wait_for(&self, tenant: TenantId, position: u64, at_most: Duration) -> Result<(), StoreError> {
+        let Inner { arrivals, head, pool, .. } = &*self.inner;
+        arrivals.wait(head, pool, tenant, position, at_most).await
+    }
+
+    /// Whose events stand after one position and up to another, and where the last of each stands. Reads all between:
+    /// meant for what has just come in.
+    pub async fn tenants_between(&self, after: u64, up_to: u64) -> Result<HashMap<TenantId, u64>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::tenants_between(&client, after, up_to).await
     }
 
     /// Reads all of history and checks that it is what was recorded; see [`verify`](crate::verify).

@@ -22,7 +22,6 @@ use std::{collections::HashSet, str, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use chrono::SecondsFormat;
 use guildhall_aggregates::TenantId;
 use guildhall_event_store::{RecordedEvent, StreamId};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -110,10 +109,10 @@ pub fn event_headers(event: &RecordedEvent, previous: u64, public_url: &str) -> 
         ("ce_specversion", SPEC_VERSION.to_owned()),
         ("content-type", CONTENT_TYPE.to_owned()),
         ("ce_id", event.event_id.to_string()),
-        ("ce_source", format!("{SOURCE_PREFIX}{}", event.tenant)),
-        ("ce_type", format!("{TYPE_PREFIX}{category}.{type_name}")),
+        ("ce_source", event.cloud_source()),
+        ("ce_type", event.cloud_type()),
         ("ce_subject", event.stream.to_string()),
-        ("ce_time", event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        ("ce_time", event.cloud_time()),
         ("ce_position", event.position.to_string()),
         ("ce_prevposition", previous.to_string()),
         ("ce_streamversion", event.version.to_string()),

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use guildhall_projections::reporting::LARGEST_REPORT;
-use guildhall_web::{Caller, Position, Problem, TokenKeys, etag};
+use guildhall_web::{Caller, Position, Problem, TokenKeys, etag, identity::bearer};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -102,6 +102,16 @@ impl IntoResponse for Early {
 }
 
 impl Asked {
+    /// A header of the request.
+    pub(crate) fn header(&self, name: &str) -> Option<&HeaderValue> {
+        self.headers.get(name)
+    }
+
+    /// The token of whoever asks.
+    pub(crate) fn token(&self) -> &str {
+        bearer(&self.headers).unwrap_or_default()
+    }
+
     /// The shape to answer a list in.
     pub(crate) fn list_shape(&self, format: Option<ListFormat>) -> Result<Format, Problem> {
         self.shape(format.map(Format::from), format::LIST)
@@ -253,7 +263,7 @@ impl Answer {
         let truncated = i64::try_from(data.len()).is_ok_and(|lines| lines >= LARGEST_REPORT);
         match self.format {
             Format::Csv => Ok(self.with(StatusCode::OK, csv::table(&data))),
-            Format::Json | Format::Hledger | Format::Beancount => {
+            Format::Json | Format::Hledger | Format::Beancount | Format::EventStream => {
                 let (Mark { position, stale, .. }, stale_streams) = (self.mark, self.mark.stale_streams());
                 self.json(&Report { position, stale, stale_streams, data, truncated })
             }
@@ -268,7 +278,8 @@ impl Answer {
         response
     }
 
-    fn json(&self, value: &impl Serialize) -> Result<Response, Early> {
+    /// Answers with a shape of its own.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<Response, Early> {
         let body = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
         Ok(self.with(StatusCode::OK, body))
     }

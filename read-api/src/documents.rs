@@ -21,6 +21,7 @@ const BEARER: &str = "bearer";
         (name = "billing", description = "Invoices, and what is open on them"),
         (name = "reports", description = "Figures as of any date"),
         (name = "journal", description = "What goes to the books"),
+        (name = "feed", description = "Every event, for those who follow"),
         (name = "audit", description = "History itself"),
         (name = "operations", description = "How far the data has come"),
     )

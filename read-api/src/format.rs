@@ -19,6 +19,9 @@ pub(crate) enum Format {
     Hledger,
     /// A ledger as `beancount` reads it.
     Beancount,
+    /// Server-sent events; by `Accept` alone.
+    #[serde(skip)]
+    EventStream,
 }
 
 /// The shapes that every list can have, as a parameter names them.
@@ -51,6 +54,7 @@ impl Format {
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Hledger => "text/x-hledger; charset=utf-8",
             Self::Beancount => "text/x-beancount; charset=utf-8",
+            Self::EventStream => "text/event-stream",
         }
     }
 

@@ -19,15 +19,16 @@ mod directory;
 mod documents;
 mod erp_journal;
 mod event_roster;
+mod feed;
 mod format;
 mod parameters;
-mod path;
 mod problems;
 mod reporting;
 mod stale;
 mod state;
 mod status;
 
+pub use feed::{Feed, FeedLimits};
 pub use state::{ReadLimits, ReadState};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -53,6 +54,7 @@ fn routes() -> OpenApiRouter<ReadState> {
         .merge(billing::routes())
         .merge(reporting::routes())
         .merge(erp_journal::routes())
+        .merge(feed::routes())
         .merge(audit::routes())
         .merge(status::routes())
 }

@@ -5,13 +5,11 @@ use std::{borrow::Cow, str::FromStr};
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// How many rows a page has: 1 to 200, 50 unless asked otherwise.
+/// How many rows a page has: 1 to 200, where a path does not allow more; 50 unless asked otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limit(u16);
+pub(crate) struct Limit<const LARGEST: u16 = 200>(u16);
 
-impl Limit {
-    const LARGEST: u16 = 200;
-
+impl<const LARGEST: u16> Limit<LARGEST> {
     /// As the number of rows to ask for.
     pub(crate) fn rows(self) -> usize {
         usize::from(self.0)
@@ -23,18 +21,18 @@ impl Limit {
     }
 }
 
-impl Default for Limit {
+impl<const LARGEST: u16> Default for Limit<LARGEST> {
     fn default() -> Self {
         Self(50)
     }
 }
 
-impl FromStr for Limit {
+impl<const LARGEST: u16> FromStr for Limit<LARGEST> {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match plain_digits(text).and_then(|text| text.parse().ok()) {
-            Some(rows @ 1..=Self::LARGEST) => Ok(Self(rows)),
-            _ => Err(format!("`limit` is a whole number from 1 to {}", Self::LARGEST)),
+            Some(rows) if (1..=LARGEST).contains(&rows) => Ok(Self(rows)),
+            _ => Err(format!("`limit` is a whole number from 1 to {LARGEST}")),
         }
     }
 }
@@ -107,11 +105,11 @@ impl FromStr for Count {
     }
 }
 
-fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
     <Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-impl<'de> Deserialize<'de> for Limit {
+impl<'de, const LARGEST: u16> Deserialize<'de> for Limit<LARGEST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
@@ -145,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_page_has_one_to_two_hundred_rows() {
-        assert_eq!("200".parse(), Ok(Limit(200)));
+        assert_eq!("200".parse::<Limit>(), Ok(Limit(200)));
         for bad in ["0", "201", "-1", "+1", "1.0", "", "many"] {
             assert!(bad.parse::<Limit>().is_err(), "{bad:?}");
         }

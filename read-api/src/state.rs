@@ -12,6 +12,7 @@ use guildhall_projections::{Projector, parked};
 use guildhall_web::{Position, Problem, TokenKeys, problem::kind};
 
 use crate::{
+    Feed,
     answer::{Asked, Mark},
     problems,
     stale::Stale,
@@ -46,6 +47,8 @@ pub struct ReadState {
     pub keys: TokenKeys,
     /// How much a read may ask for.
     pub limits: ReadLimits,
+    /// Who waits for events, and how many may.
+    pub feed: Feed,
 }
 
 impl FromRef<ReadState> for TokenKeys {

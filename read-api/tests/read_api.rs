@@ -6,6 +6,8 @@
 mod audit;
 #[path = "read_api/directory.rs"]
 mod directory;
+#[path = "read_api/feed.rs"]
+mod feed;
 #[path = "read_api/figures.rs"]
 mod figures;
 #[path = "read_api/freshness.rs"]

@@ -1,6 +1,6 @@
 //! Any set of roles in one process: the wiring, and the orderly end.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use guildhall_commands::{CommandApi, CommandApiOptions, Executor, ExecutorOptions};
@@ -8,7 +8,7 @@ use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
 use guildhall_kafka::{ConsumerOptions, DeadLetterTopic, GroupProtocol, KafkaOptions, Relay, RelayOptions, Topic};
 use guildhall_processes::{ProcessOptions, Processes};
 use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
-use guildhall_read_api::{ReadLimits, ReadState};
+use guildhall_read_api::{Feed, FeedLimits, ReadLimits, ReadState};
 use guildhall_web::TokenKeys;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -18,6 +18,9 @@ use crate::{
     config::{self, Config, Http, Transport},
     dead_letters, http, projecting, sealing, status, telemetry,
 };
+
+/// How long the end of a node waits, beside the time a request may take, for clients to read their answers.
+const CLIENT_READS: Duration = Duration::from_secs(5);
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,9 +178,14 @@ impl Node {
             pool: self.store.pool().clone(),
             keys: keys.clone(),
             limits: ReadLimits::default(),
+            feed: Feed::new(
+                FeedLimits::within(Duration::from_secs(config.http.request_timeout_seconds)),
+                self.shutdown.clone(),
+            ),
         };
         let router = http::router(config, commands, reads, metrics);
-        self.address = Some(self.listen("http.listen", config.http.listen, router).await?);
+        let request_timeout = Duration::from_secs(config.http.request_timeout_seconds);
+        self.address = Some(self.listen("http.listen", config.http.listen, router, request_timeout).await?);
         #[cfg(feature = "eventstoredb")]
         if let Some(endpoint) = crate::grpc::bound(&config.eventstoredb, &self.store, &keys).await? {
             self.eventstoredb = Some(endpoint.address());
@@ -187,15 +195,32 @@ impl Node {
         Ok(())
     }
 
-    /// Serves at the address that a setting names.
-    async fn listen(&mut self, setting: &str, address: SocketAddr, router: axum::Router) -> anyhow::Result<SocketAddr> {
+    /// Serves at the address that a setting names. In the end, clients have the time of one request and a little more to
+    /// read their answers.
+    async fn listen(
+        &mut self,
+        setting: &str,
+        address: SocketAddr,
+        router: axum::Router,
+        request_timeout: Duration,
+    ) -> anyhow::Result<SocketAddr> {
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("{setting}: {address} cannot be listened on"))?;
         let address = listener.local_addr()?;
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-            served.await.context("the HTTP server ended")
+            let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+            let over = async {
+                shutdown.cancelled().await;
+                tokio::time::sleep(request_timeout + CLIENT_READS).await;
+            };
+            tokio::select! {
+                served = served.into_future() => served.context("the HTTP server ended"),
+                () = over => {
+                    tracing::warn!("clients that do not read their answers are cut off");
+                    Ok(())
+                }
+            }
         });
         Ok(address)
     }

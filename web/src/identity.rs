@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -269,6 +269,12 @@ fn is_subject(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(inside)
 }
 
+/// The bearer token among a request's headers, whether it holds or not.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
 impl<S: Sync> FromRequestParts<S> for Caller
 where
     TokenKeys: FromRef<S>,
@@ -282,13 +288,8 @@ where
                 "Send `Authorization: Bearer` and a token; `guildhall token` makes one.",
             )
         };
-        let value = parts.headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
-        let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing());
-        }
         TokenKeys::from_ref(state)
-            .verify(token.trim())
+            .verify(bearer(&parts.headers).ok_or_else(missing)?)
             .map_err(|error| Problem::new(kind::UNAUTHENTICATED, format!("The request is not let in: {error}.")))
     }
 }

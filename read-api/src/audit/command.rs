@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use guildhall_event_store::Receipt;
-use guildhall_web::{Position, Query};
+use guildhall_web::{Named, Position, Query};
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +13,6 @@ use crate::{
     ReadState,
     answer::{Asked, Early, One},
     format::Format,
-    path::Named,
     problems::{OneRead, not_found, of_store},
 };
 

@@ -15,7 +15,7 @@ use guildhall_aggregates::{
     payment::{Payment, PaymentEvent},
 };
 use guildhall_event_store::{EventStore, RecordedEvent, StreamId};
-use guildhall_web::{Position, Problem, Query, problem::kind};
+use guildhall_web::{Named, Position, Problem, Query, problem::kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +26,6 @@ use crate::{
     answer::{Asked, Early, One},
     format::Format,
     parameters::Count,
-    path::Named,
     problems::{Fold, not_found, of_record, of_store},
 };
 

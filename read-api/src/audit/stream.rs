@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use guildhall_event_store::StreamId;
-use guildhall_web::{Position, Query};
+use guildhall_web::{Named, Position, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +15,6 @@ use crate::{
     answer::{Asked, Early, Page},
     format::ListFormat,
     parameters::{Count, Limit},
-    path::Named,
     problems::{OneRead, not_found, of_store},
 };
 

@@ -8,7 +8,7 @@ use guildhall_aggregates::{
     invoice::{self, InvoiceEvent},
 };
 use guildhall_event_store::{EventStore, StreamId};
-use guildhall_web::{Position, Problem, Query, Role};
+use guildhall_web::{Named, Position, Problem, Query, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -17,7 +17,6 @@ use crate::{
     ReadState,
     answer::{Asked, Early, One},
     format::Format,
-    path::Named,
     problems::{OneRead, not_found, of_store},
 };
 

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use guildhall_aggregates::MemberId;
 use guildhall_projections::directory::{self, Directory};
-use guildhall_web::{Position, Query};
+use guildhall_web::{Named, Position, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +15,6 @@ use crate::{
     ReadState,
     answer::{Asked, Early, One},
     format::Format,
-    path::Named,
     problems::{OneRead, not_found},
 };
 

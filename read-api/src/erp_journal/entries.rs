@@ -122,7 +122,7 @@ pub(crate) async fn journal(
     asked.caller.require(&Role::ALL)?;
     let format = asked.shape(query.format, OFFERS)?;
     let file = match format {
-        Format::Json => None,
+        Format::Json | Format::EventStream => None,
         Format::Csv => Some(erp_sync::Format::Csv),
         Format::Hledger => Some(erp_sync::Format::Hledger),
         Format::Beancount => Some(erp_sync::Format::Beancount),

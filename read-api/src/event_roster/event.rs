@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use guildhall_aggregates::AssociationEventId;
 use guildhall_projections::reporting::{self, PoolFill, Reporting};
-use guildhall_web::{Position, Query, Role};
+use guildhall_web::{Named, Position, Query, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,7 +12,6 @@ use crate::{
     ReadState,
     answer::{Asked, Early, One},
     format::Format,
-    path::Named,
     problems::{OneRead, not_found, of_postgres},
 };
 

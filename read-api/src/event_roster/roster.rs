@@ -7,7 +7,7 @@ use guildhall_aggregates::{
     event_roster::{Registrant, Standing},
 };
 use guildhall_projections::directory::Directory;
-use guildhall_web::{Position, Query, Role};
+use guildhall_web::{Named, Position, Query, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -20,7 +20,6 @@ use crate::{
     directory::sight,
     format::ListFormat,
     parameters::{Count, Limit},
-    path::Named,
     problems::{OneRead, not_found},
 };
 

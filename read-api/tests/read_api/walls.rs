@@ -40,6 +40,7 @@ fn every_path(world_has: &Ids) -> Vec<String> {
             "/v1/streams/{stream}/state" => {
                 paths.extend(streams.iter().map(|stream| filled.replace("{stream}", stream) + "?open=true"));
             }
+            "/v1/feed" => paths.push(filled + "?limit=1000"),
             "/v1/records" => paths.push(filled + "?open=true&limit=200"),
             "/v1/reports/membership-changes" | "/v1/reports/revenue" => {
                 paths.push(filled + "?from=2025-01-01&to=2026-12-31");

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, Response, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use guildhall_aggregates::{Clear, Personal, PersonalData, StoredEvent, SubjectId, TenantId, tenant_of_slug};
@@ -20,11 +20,12 @@ use guildhall_event_store::{
 use guildhall_projections::{
     Delivery, Projector, Runner, STORE, directory::Directory, erp_journal::ErpJournal, reporting::Reporting,
 };
-use guildhall_read_api::{ReadLimits, ReadState};
+use guildhall_read_api::{Feed, FeedLimits, ReadLimits, ReadState};
 use guildhall_sandbox::testing::TestDatabase;
 use guildhall_web::{Limits, Role, TokenKeys, TokenRequest};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) store: EventStore,
     pub(crate) clock: Clock,
     pub(crate) router: Router,
+    /// What tells the node's feeds to end.
+    pub(crate) stop: CancellationToken,
     keys: TokenKeys,
     commands: AtomicU64,
     // Dropped last: the database goes with it.
@@ -85,18 +88,35 @@ impl World {
         Self::with_patience(Duration::from_mins(1)).await
     }
 
+    /// A world whose feeds have these limits.
+    pub(crate) async fn with_feed(limits: FeedLimits) -> Self {
+        Self::with(Duration::from_mins(1), limits, Limits::default()).await
+    }
+
+    /// A world whose requests may take so long.
+    pub(crate) async fn with_request_timeout(request_timeout: Duration) -> Self {
+        let limits = Limits { request_timeout, ..Limits::default() };
+        Self::with(Duration::from_mins(1), FeedLimits::within(request_timeout), limits).await
+    }
+
     /// A world whose reads wait at most so long.
     pub(crate) async fn with_patience(max_wait: Duration) -> Self {
+        Self::with(max_wait, FeedLimits::default(), Limits::default()).await
+    }
+
+    async fn with(max_wait: Duration, feed: FeedLimits, serving: Limits) -> Self {
         let database = TestDatabase::create().await;
         let clock = Clock::standing_at(noon());
         let options = StoreOptions::new(database.url(), KeyEncryptionKey::generate());
         let store = EventStore::open(options, clock.clone()).await.unwrap();
         let keys = TokenKeys::parse("c2l4dGVlbiByYW5kb20gYnl0ZXMgYW5kIHNpeHRlZW4=").unwrap();
         let limits = ReadLimits { max_wait };
-        let state = ReadState { store: store.clone(), pool: store.pool().clone(), keys: keys.clone(), limits };
+        let stop = CancellationToken::new();
+        let feed = Feed::new(feed, stop.clone());
+        let state = ReadState { store: store.clone(), pool: store.pool().clone(), keys: keys.clone(), limits, feed };
         let (router, _) = guildhall_read_api::router(state).split_for_parts();
-        let router = guildhall_web::serve(router, Limits::default());
-        Self { store, clock, router, keys, commands: AtomicU64::new(0), _database: database }
+        let router = guildhall_web::serve(router, serving);
+        Self { store, clock, router, stop, keys, commands: AtomicU64::new(0), _database: database }
     }
 
     /// Appends events to a stream, as one command of somebody at the front desk.
@@ -185,15 +205,15 @@ impl World {
 
     /// A token of somebody of an association.
     pub(crate) fn token(&self, association: &str, roles: &[Role]) -> String {
+        self.token_for(TimeDelta::hours(1), association, roles)
+    }
+
+    /// A token that holds so long.
+    pub(crate) fn token_for(&self, lifetime: TimeDelta, association: &str, roles: &[Role]) -> String {
         #[expect(clippy::disallowed_methods, reason = "the machine's clock decides whether a token has expired")]
         let now = Utc::now();
         let roles: BTreeSet<_> = roles.iter().copied().collect();
-        let request = TokenRequest {
-            association: association.into(),
-            subject: "front-desk".into(),
-            roles,
-            lifetime: TimeDelta::hours(1),
-        };
+        let request = TokenRequest { association: association.into(), subject: "front-desk".into(), roles, lifetime };
         self.keys.issue(&request, now).unwrap()
     }
 
@@ -219,8 +239,13 @@ impl World {
         self.answer(request.body(Body::empty()).unwrap()).await
     }
 
+    /// What is answered to a request, with a body that may not have come yet.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     async fn answer(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.respond(request).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Reply { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }

@@ -2,15 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::problem::{Problem, kind};
 use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
-use guildhall_web::{Problem, problem::kind};
 
 /// The one parameter of a path. What cannot be read as `T` names nothing, and the problem says what would.
 #[derive(Debug, Clone)]
-pub(crate) struct Named<T>(pub(crate) T);
+pub struct Named<T>(pub T);
 
 impl<T: FromStr<Err: fmt::Display>, S: Send + Sync> FromRequestParts<S> for Named<T> {
     type Rejection = Problem;
