@@ -95,7 +95,7 @@ impl Node {
             node.serve(config, metrics).await?;
         } else if let Some(address) = config.http.operations_listen {
             let router = http::operations(node.store.clone(), metrics);
-            node.address = Some(node.listen("http.operations_listen", address, router).await?);
+            node.address = Some(node.listen("http.operations_listen", address, router, request_timeout(config)).await?);
         }
         if roles.relay && config.transport == Transport::Kafka {
             node.relay(config)?;
@@ -178,14 +178,10 @@ impl Node {
             pool: self.store.pool().clone(),
             keys: keys.clone(),
             limits: ReadLimits::default(),
-            feed: Feed::new(
-                FeedLimits::within(Duration::from_secs(config.http.request_timeout_seconds)),
-                self.shutdown.clone(),
-            ),
+            feed: Feed::new(FeedLimits::within(request_timeout(config)), self.shutdown.clone()),
         };
         let router = http::router(config, commands, reads, metrics);
-        let request_timeout = Duration::from_secs(config.http.request_timeout_seconds);
-        self.address = Some(self.listen("http.listen", config.http.listen, router, request_timeout).await?);
+        self.address = Some(self.listen("http.listen", config.http.listen, router, request_timeout(config)).await?);
         #[cfg(feature = "eventstoredb")]
         if let Some(endpoint) = crate::grpc::bound(&config.eventstoredb, &self.store, &keys).await? {
             self.eventstoredb = Some(endpoint.address());
@@ -248,6 +244,10 @@ impl Node {
             }
         };
     }
+}
+
+fn request_timeout(config: &Config) -> Duration {
+    Duration::from_secs(config.http.request_timeout_seconds)
 }
 
 /// Opens the configured event store.

@@ -40,9 +40,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "read-api",
             "sandbox",
             "web",
+            "webhooks",
         ],
     ),
     ("web", &["aggregates"]),
+    ("webhooks", &["aggregates", "event-store", "web"]),
 ];
 
 /// The most lines a source file may have.
@@ -62,6 +64,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
     ("imports", &["axum::", "rdkafka", "tokio_postgres"]),
     ("integrity", &["axum::", "rdkafka", ".append("]),
     ("web", &["tokio_postgres", "rdkafka", "guildhall_event_store"]),
+    ("webhooks", &["rdkafka", "guildhall_projections", ".append("]),
 ];
 
 fn root() -> PathBuf {

@@ -16,6 +16,7 @@ use base64::{
 };
 use guildhall_aggregates::{SubjectId, TenantId};
 use lru::LruCache;
+use uuid::Uuid;
 
 use super::{KEY_BYTES, NONCE_BYTES, VaultError, keys::DataKey, length_prefixed};
 
@@ -127,6 +128,29 @@ impl Keyring {
         Ok(DataKey::new(&secret))
     }
 
+    /// Seals a secret of an association that is no person's, under a key of its own.
+    pub(super) fn seal_secret(&self, tenant: TenantId, name: Uuid, clear: &[u8]) -> Vec<u8> {
+        let mut sealed = clear.to_vec();
+        let aad = Aad::from(*name.as_bytes());
+        let nonce = self.secrets_of(tenant).seal_in_place_append_tag(aad, &mut sealed).expect("sealing does not fail");
+        sealed.splice(0..0, nonce.as_ref().iter().copied());
+        sealed
+    }
+
+    /// Opens it again. One of another association or name does not open.
+    pub(super) fn open_secret(&self, tenant: TenantId, name: Uuid, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(VaultError::Tampered)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Tampered)?;
+        let mut sealed = sealed.to_vec();
+        let opened = self.secrets_of(tenant).open_in_place(nonce, Aad::from(*name.as_bytes()), &mut sealed);
+        opened.map(|clear| clear.to_vec()).map_err(|_| VaultError::Tampered)
+    }
+
+    fn secrets_of(&self, tenant: TenantId) -> RandomizedNonceKey {
+        let key = derived(&self.root, &[b"secret", tenant.uuid().as_bytes()]);
+        RandomizedNonceKey::new(&AES_256_GCM, &key).expect("the key has the cipher's length")
+    }
+
     fn binding(&self, tenant: TenantId, subject: SubjectId) -> Vec<u8> {
         length_prefixed(&[b"data key", self.id.as_bytes(), tenant.uuid().as_bytes(), subject.uuid().as_bytes()])
     }
@@ -159,4 +183,28 @@ pub(super) fn derived(root: &hkdf::Prk, name: &[&[u8]]) -> [u8; KEY_BYTES] {
         .and_then(|okm| okm.fill(&mut key))
         .expect("HKDF-SHA256 gives up to 8,160 bytes");
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use guildhall_aggregates::tenant_of_slug;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_for_its_association_under_its_name_only() {
+        let ring = Keyring::new(&KeyEncryptionKey::generate());
+        let (tenant, name) = (tenant_of_slug("nurses"), Uuid::from_u128(1));
+        let sealed = ring.seal_secret(tenant, name, b"clear");
+        assert_eq!(ring.open_secret(tenant, name, &sealed).ok().as_deref(), Some(&b"clear"[..]));
+        assert!(!sealed.windows(5).any(|bytes| bytes == b"clear"));
+        assert_ne!(sealed, ring.seal_secret(tenant, name, b"clear"), "sealed twice it is not the same");
+        let mut changed = sealed.clone();
+        changed[NONCE_BYTES] ^= 1;
+        assert!(ring.open_secret(tenant, name, &changed).is_err());
+        assert!(ring.open_secret(tenant, Uuid::from_u128(2), &sealed).is_err());
+        assert!(ring.open_secret(tenant_of_slug("lawyers"), name, &sealed).is_err());
+        assert!(Keyring::new(&KeyEncryptionKey::generate()).open_secret(tenant, name, &sealed).is_err());
+        assert!(ring.open_secret(tenant, name, b"short").is_err());
+    }
 }

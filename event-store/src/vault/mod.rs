@@ -211,6 +211,20 @@ impl Vault {
         self.inner.keyring.hmac("request", tenant, &[body])
     }
 
+    /// Seals a secret that an association shares with somebody else, such as one that signs messages. It is no personal
+    /// data: nobody can be asked to forget it, and whoever keeps it deletes it. `name` says which one it is.
+    pub fn seal_secret(&self, tenant: TenantId, name: Uuid, clear: &[u8]) -> Vec<u8> {
+        self.inner.keyring.seal_secret(tenant, name, clear)
+    }
+
+    /// Opens a secret that was sealed for this association under this name.
+    ///
+    /// # Errors
+    /// It was changed, or sealed for another one.
+    pub fn open_secret(&self, tenant: TenantId, name: Uuid, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.inner.keyring.open_secret(tenant, name, sealed)
+    }
+
     /// The keys of these persons, from memory or by one query. Persons without one are left out; a key that does not
     /// unwrap is an error of whoever needs it, not of all.
     pub(crate) async fn keys_of(&self, persons: impl IntoIterator<Item = Person>) -> Result<Keys, VaultError> {
