@@ -18,3 +18,11 @@ def outcomes(_context, response):
     """The first outcome: its schema is the schema of every line."""
     first = next(iter(response.content.splitlines()), b"null")
     return json.loads(first)
+
+
+@schemathesis.hook
+def map_query(_context, query):
+    """Nobody waits for events that do not come: it would take half a minute each time."""
+    if query and "wait" in query:
+        query["wait"] = 0
+    return query

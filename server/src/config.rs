@@ -10,7 +10,7 @@ use config::{Environment, File, FileFormat};
 use guildhall_event_store::KeyEncryptionKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{grpc::EventStoreDb, sealing::Integrity};
+use crate::{grpc::EventStoreDb, sealing::Integrity, webhooks::Webhooks};
 
 /// What carries events from history to the projectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +139,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// See [`Log`].
     pub log: Log,
+    /// See [`Webhooks`].
+    pub webhooks: Webhooks,
 }
 
 impl Default for Database {
@@ -199,6 +201,7 @@ impl Default for Config {
             vault: Vault::default(),
             kafka: Kafka::default(),
             log: Log::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }
@@ -328,6 +331,7 @@ impl Config {
         );
         problems.extend(self.eventstoredb.problems());
         problems.extend(self.integrity.problems());
+        problems.extend(self.webhooks.problems());
         if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
     }
 }

@@ -1,10 +1,11 @@
-//! The HTTP API as one router: commands, reads, the API's own description, health and metrics.
+//! The HTTP API as one router: commands, reads, webhooks, the API's own description, health and metrics.
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use guildhall_commands::CommandApi;
 use guildhall_event_store::EventStore;
 use guildhall_read_api::ReadState;
 use guildhall_web::Limits;
+use guildhall_webhooks::WebhookApi;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
@@ -34,20 +35,33 @@ pub fn document() -> Document {
     document.merge(guildhall_commands::document());
     document.merge(guildhall_read_api::document());
     document.merge(descriptions::document());
+    document.merge(guildhall_webhooks::document());
     document
 }
 
 /// Everything the API serves.
-pub fn router(config: &Config, commands: CommandApi, reads: ReadState, metrics: Option<PrometheusHandle>) -> Router {
+pub fn router(
+    config: &Config,
+    commands: CommandApi,
+    reads: ReadState,
+    webhooks: WebhookApi,
+    metrics: Option<PrometheusHandle>,
+) -> Router {
     let operations = operations(reads.store.clone(), metrics);
-    let routes = guildhall_commands::router(commands).merge(guildhall_read_api::router(reads));
+    let routes = guildhall_commands::router(commands)
+        .merge(guildhall_read_api::router(reads))
+        .merge(guildhall_webhooks::router(webhooks));
     let (routes, _) = routes.split_for_parts();
-    let limits = Limits {
+    let described = SwaggerUi::new("/docs").url("/openapi.json", document());
+    guildhall_web::serve(routes.merge(operations).merge(descriptions::router()).merge(described), limits(config))
+}
+
+/// How much is taken on at a time.
+pub(crate) fn limits(config: &Config) -> Limits {
+    Limits {
         request_timeout: std::time::Duration::from_secs(config.http.request_timeout_seconds),
         concurrent_requests: config.http.max_in_flight,
-    };
-    let described = SwaggerUi::new("/docs").url("/openapi.json", document());
-    guildhall_web::serve(routes.merge(operations).merge(descriptions::router()).merge(described), limits)
+    }
 }
 
 /// What every node says of itself, whatever its roles.

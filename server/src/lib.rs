@@ -15,3 +15,4 @@ pub mod run;
 pub mod sealing;
 mod status;
 pub mod telemetry;
+pub mod webhooks;

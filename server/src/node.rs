@@ -10,6 +10,7 @@ use guildhall_processes::{ProcessOptions, Processes};
 use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
 use guildhall_read_api::{Feed, FeedLimits, ReadLimits, ReadState};
 use guildhall_web::TokenKeys;
+use guildhall_webhooks::{WebhookApi, Webhooks};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ pub struct Roles {
     pub relay: bool,
     /// Folds history into the read models.
     pub project: bool,
-    /// Reacts to events and deadlines; seals and signs history.
+    /// Reacts to events and deadlines; seals and signs history; sends webhooks.
     pub process: bool,
 }
 
@@ -95,7 +96,9 @@ impl Node {
             node.serve(config, metrics).await?;
         } else if let Some(address) = config.http.operations_listen {
             let router = http::operations(node.store.clone(), metrics);
-            node.address = Some(node.listen("http.operations_listen", address, router, request_timeout(config)).await?);
+            node.address = Some(
+                node.listen("http.operations_listen", address, router, http::limits(config).request_timeout).await?,
+            );
         }
         if roles.relay && config.transport == Transport::Kafka {
             node.relay(config)?;
@@ -117,6 +120,11 @@ impl Node {
                 Ok(())
             });
             node.tasks.spawn(sealing::run(config.clone(), node.store.clone(), node.shutdown.clone()));
+            let (webhooks, shutdown) = (node.webhooks(config)?, node.shutdown.clone());
+            node.tasks.spawn(async move {
+                webhooks.run(shutdown).await;
+                Ok(())
+            });
         }
         Ok(node)
     }
@@ -178,10 +186,12 @@ impl Node {
             pool: self.store.pool().clone(),
             keys: keys.clone(),
             limits: ReadLimits::default(),
-            feed: Feed::new(FeedLimits::within(request_timeout(config)), self.shutdown.clone()),
+            feed: Feed::new(FeedLimits::within(http::limits(config)), self.shutdown.clone()),
         };
-        let router = http::router(config, commands, reads, metrics);
-        self.address = Some(self.listen("http.listen", config.http.listen, router, request_timeout(config)).await?);
+        let webhooks = WebhookApi { webhooks: self.webhooks(config)?, keys: keys.clone() };
+        let router = http::router(config, commands, reads, webhooks, metrics);
+        self.address =
+            Some(self.listen("http.listen", config.http.listen, router, http::limits(config).request_timeout).await?);
         #[cfg(feature = "eventstoredb")]
         if let Some(endpoint) = crate::grpc::bound(&config.eventstoredb, &self.store, &keys).await? {
             self.eventstoredb = Some(endpoint.address());
@@ -221,6 +231,10 @@ impl Node {
         Ok(address)
     }
 
+    fn webhooks(&self, config: &Config) -> anyhow::Result<Webhooks> {
+        Webhooks::new(self.store.clone(), config.webhooks.options()).context("webhooks cannot be sent")
+    }
+
     fn relay(&mut self, config: &Config) -> anyhow::Result<()> {
         let mut options = kafka_options(config);
         if let Some(address) = self.address {
@@ -244,10 +258,6 @@ impl Node {
             }
         };
     }
-}
-
-fn request_timeout(config: &Config) -> Duration {
-    Duration::from_secs(config.http.request_timeout_seconds)
 }
 
 /// Opens the configured event store.

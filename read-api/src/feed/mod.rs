@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use axum::{extract::State, response::Response};
 use guildhall_aggregates::TenantId;
 use guildhall_event_store::FeedFilter;
-use guildhall_web::{Problem, Query, Role, problem::kind};
+use guildhall_web::{Limits, Problem, Query, Role, problem::kind};
 use serde::{Deserialize, Deserializer};
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
@@ -69,10 +69,12 @@ impl Default for FeedLimits {
 }
 
 impl FeedLimits {
-    /// The usual limits, where a request may take so long: a page that waits is answered before its request is given up.
-    pub fn within(request_timeout: Duration) -> Self {
-        let longest_wait = Duration::from_secs(30).min(request_timeout.saturating_sub(TO_ANSWER));
-        Self { longest_wait, ..Self::default() }
+    /// The usual limits on a server with these: a page that waits is answered before its request is given up, and those
+    /// who wait leave most places to those who do not.
+    pub fn within(server: Limits) -> Self {
+        let longest_wait = Duration::from_secs(30).min(server.request_timeout.saturating_sub(TO_ANSWER));
+        let waiting = Self::default().waiting.map(|most| most.min(server.concurrent_requests.div_ceil(4)));
+        Self { longest_wait, waiting, ..Self::default() }
     }
 }
 

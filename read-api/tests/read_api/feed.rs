@@ -275,7 +275,7 @@ impl Listener {
             if let Some((block, rest)) = self.unread.split_once("\n\n") {
                 let fields = block.lines().filter_map(|line| line.split_once(": "));
                 let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-                self.unread = rest.to_owned();
+                self.unread = rest.into();
                 return Some(fields);
             }
             let frame = tokio::time::timeout(LONG, self.body.frame()).await.unwrap()?;

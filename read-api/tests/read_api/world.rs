@@ -96,7 +96,7 @@ impl World {
     /// A world whose requests may take so long.
     pub(crate) async fn with_request_timeout(request_timeout: Duration) -> Self {
         let limits = Limits { request_timeout, ..Limits::default() };
-        Self::with(Duration::from_mins(1), FeedLimits::within(request_timeout), limits).await
+        Self::with(Duration::from_mins(1), FeedLimits::within(limits), limits).await
     }
 
     /// A world whose reads wait at most so long.

@@ -76,15 +76,15 @@ async fn a_secret_is_told_once_and_kept_sealed() {
 async fn an_association_has_so_many_endpoints_and_no_more() {
     let world = World::with(WebhookOptions { endpoints: 2, ..options() }).await;
     let partner = Partner::open().await;
-    let make = || world.call(Method::POST, "/v1/webhooks", json!({ "url": partner.url }));
-    let made = futures::future::join_all((0..5).map(|_| make())).await;
+    let another = || world.call(Method::POST, "/v1/webhooks", json!({ "url": partner.url }));
+    let made = futures::future::join_all((0..5).map(|_| another())).await;
     let refused: Vec<_> = made.iter().filter(|(status, _)| *status == StatusCode::CONFLICT).collect();
     assert_eq!(refused.len(), 3, "{made:?}");
     assert_eq!(refused[0].1["type"], "urn:guildhall:problem:too-many-webhooks");
     let (_, list) = world.call(Method::GET, "/v1/webhooks", Value::Null).await;
     let path = format!("/v1/webhooks/{}", list["data"][0]["webhook_id"].as_str().unwrap());
     assert_eq!(world.call(Method::DELETE, &path, Value::Null).await.0, StatusCode::NO_CONTENT);
-    assert_eq!(make().await.0, StatusCode::CREATED);
+    assert_eq!(another().await.0, StatusCode::CREATED);
 }
 
 #[tokio::test]
