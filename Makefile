@@ -9,7 +9,7 @@ node_modules := $(abspath .guildhall/node/node_modules)
 
 skip_kafka := $(filter 1,$(SKIP_KAFKA))
 
-.PHONY: help demo test torture check bench schemathesis books eventstoredb-clients topics docs clean-data
+.PHONY: help demo test torture check bench schemathesis books eventstoredb-clients topics webhooks docs clean-data
 .DEFAULT_GOAL := help
 
 help: ## List what can be done.
@@ -29,7 +29,7 @@ demo: ## Build, start everything on this machine, tell a story through the API, 
 
 test: ## Run every test, with a Postgres and a Kafka of its own.
 #   SKIP_KAFKA=1   without Kafka; what was not run is listed at the end
-	@scripts/ensure-tools --guides --verifier $(if $(skip_kafka),,--kafka)
+	@scripts/ensure-tools --guides --verifier --webhooks $(if $(skip_kafka),,--kafka)
 	@cargo test --workspace --no-run
 	@exec $(sandbox) run $(if $(skip_kafka),,--kafka) -- cargo test --workspace $(ARGS)
 
@@ -85,6 +85,11 @@ eventstoredb-clients: ## Have EventStoreDB's clients for Rust and Python read a 
 	@cargo build --workspace --bins
 	@cargo build --manifest-path tools/eventstoredb-clients/Cargo.toml
 	@PATH="$(abspath $(venv))/bin:$$PATH" scripts/eventstoredb-clients
+
+webhooks: ## Have a Standard Webhooks library check what a demo sends.
+	@scripts/ensure-tools --webhooks
+	@cargo build --workspace --bins
+	@scripts/check-webhooks
 
 topics: ## Read a demo's topics with a client that has docs/asyncapi.json only, and check every record.
 #   CIVICRM=DIR    with the associations found in DIR imported as well

@@ -14,3 +14,4 @@ mod promises;
 mod recovery;
 mod server;
 mod torture;
+mod webhooks;

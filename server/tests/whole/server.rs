@@ -31,6 +31,11 @@ pub(crate) struct Server {
 impl Server {
     /// A configuration for a database; nothing runs yet.
     pub(crate) fn configured(database_url: &str, brokers: Option<(&str, &str)>) -> Self {
+        Self::with(database_url, brokers, |_| ())
+    }
+
+    /// The same, with something set otherwise.
+    pub(crate) fn with(database_url: &str, brokers: Option<(&str, &str)>, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         database_url.clone_into(&mut config.database.url);
         config.http.listen = ([127, 0, 0, 1], 0).into();
@@ -45,6 +50,7 @@ impl Server {
             prefix.clone_into(&mut config.kafka.topic_prefix);
             config.kafka.partitions = 2;
         }
+        set(&mut config);
         let home = TempDir::new().expect("a folder for the configuration");
         let text = toml::to_string(&config).expect("a configuration is TOML");
         std::fs::write(home.path().join("guildhall.toml"), text).expect("the configuration is written");
