@@ -19,6 +19,12 @@ pub(crate) const POSITION_NOT_REACHED: Kind = Kind {
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The data has not come as far as asked yet",
 };
+/// The read model was filled by another version of the program.
+pub(crate) const BEING_REBUILT: Kind = Kind {
+    word: "being-rebuilt",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "The data is being rebuilt for this version of the program",
+};
 /// The database does not answer, or not in time.
 pub(crate) const READ_UNAVAILABLE: Kind = Kind {
     word: "read-unavailable",
@@ -58,6 +64,12 @@ pub(crate) fn not_reached(asked: Position, reached: Position) -> Problem {
         "You asked for {asked}, the data stands at {reached}; ask again, or without `Prefer: handling=strict` for what there is."
     );
     Problem::new(POSITION_NOT_REACHED, detail).retry_after(LATER)
+}
+
+/// The tables are of another version than this program.
+pub(crate) fn being_rebuilt(projection: &str) -> Problem {
+    let detail = format!("This node is of another version than the data of `{projection}`; ask again shortly.");
+    Problem::new(BEING_REBUILT, detail).retry_after(LATER)
 }
 
 /// What a failed statement is to the caller: passing trouble, or a defect of ours.

@@ -100,6 +100,10 @@ impl ReadState {
         let client = self.pool.get().await.map_err(|error| problems::unavailable(&error))?;
         let standing = parked::standing(&client, P::NAME, tenant).await;
         let standing = standing.map_err(|error| problems::of_postgres(&error))?;
+        if standing.version.is_some_and(|version| version != P::VERSION) {
+            // A node of the tables' version can answer; so can this one, when they have been rebuilt.
+            return Err(problems::being_rebuilt(P::NAME));
+        }
         let (position, stale) = (Position(standing.reached), Stale::of(&standing.stale));
         let (stale_streams, stale_state) = (stale.count(), stale.state());
         let (source, version) = (P::NAME, P::VERSION);

@@ -4,13 +4,13 @@
 //! `DATABASE_URL` and `KAFKA_BROKERS` work as people expect. A wrong value stops the start with the name of
 //! the setting and what it should be.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path};
+use std::{fmt, net::SocketAddr, path::Path};
 
 use config::{Environment, File, FileFormat};
 use guildhall_event_store::KeyEncryptionKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{grpc::EventStoreDb, sealing::Integrity, webhooks::Webhooks};
+use crate::{grpc::EventStoreDb, kafka::Kafka, sealing::Integrity, webhooks::Webhooks};
 
 /// What carries events from history to the projectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,34 +67,6 @@ pub struct Vault {
     /// Key that wraps every person's data key: 32 bytes in base64. Required. Losing it loses all
     /// personal data.
     pub key_encryption_key: String,
-}
-
-/// How Kafka is reached; used when `transport = "kafka"`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Kafka {
-    /// Bootstrap servers, `host:port,host:port`. Also `KAFKA_BROKERS`, which switches the transport.
-    pub brokers: String,
-    /// What every topic's name begins with.
-    pub topic_prefix: String,
-    /// Partitions of a new topic, 1 to 1000. Topics that exist keep theirs.
-    pub partitions: u16,
-    /// Replicas of a new topic, 1 to 10.
-    pub replication_factor: u16,
-    /// How projectors share partitions: `classic`, among themselves, or `consumer`, by the brokers (KIP-848, Kafka 4).
-    pub group_protocol: GroupProtocol,
-    /// More settings of the connection by librdkafka's names, such as `security.protocol`.
-    pub connection: BTreeMap<String, String>,
-}
-
-/// How the members of a consumer group agree on who reads what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupProtocol {
-    /// Among themselves. Every broker knows it.
-    Classic,
-    /// By the brokers, from Kafka 4 on: joining is faster.
-    Consumer,
 }
 
 /// What is logged, and how.
@@ -170,18 +142,6 @@ impl Default for Auth {
 impl Default for Vault {
     fn default() -> Self {
         Self { key_encryption_key: String::new() }
-    }
-}
-impl Default for Kafka {
-    fn default() -> Self {
-        Self {
-            brokers: String::new(),
-            topic_prefix: "guildhall".into(),
-            partitions: 6,
-            replication_factor: 1,
-            group_protocol: GroupProtocol::Classic,
-            connection: BTreeMap::new(),
-        }
     }
 }
 impl Default for Log {
@@ -323,12 +283,11 @@ impl Config {
             self.transport == Transport::Store || !self.kafka.brokers.is_empty(),
             "kafka.brokers (or KAFKA_BROKERS) must name the bootstrap servers when transport is `kafka`",
         );
-        must((1..=1000).contains(&self.kafka.partitions), "kafka.partitions must be between 1 and 1000");
-        must((1..=10).contains(&self.kafka.replication_factor), "kafka.replication_factor must be between 1 and 10");
         must(
             tracing_subscriber::EnvFilter::try_new(&self.log.filter).is_ok(),
             "log.filter must be a tracing filter, such as `info` or `guildhall=debug,info`",
         );
+        problems.extend(self.kafka.problems());
         problems.extend(self.eventstoredb.problems());
         problems.extend(self.integrity.problems());
         problems.extend(self.webhooks.problems());
@@ -339,6 +298,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::GroupProtocol;
 
     fn environment(extra: &[(&str, &str)]) -> Vec<(String, String)> {
         let secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

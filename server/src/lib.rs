@@ -9,6 +9,7 @@ mod dead_letters;
 mod descriptions;
 pub mod grpc;
 pub mod http;
+pub mod kafka;
 pub mod node;
 mod projecting;
 pub mod run;

@@ -1,11 +1,11 @@
 //! Any set of roles in one process: the wiring, and the orderly end.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use guildhall_commands::{CommandApi, CommandApiOptions, Executor, ExecutorOptions};
 use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
-use guildhall_kafka::{ConsumerOptions, DeadLetterTopic, GroupProtocol, KafkaOptions, Relay, RelayOptions, Topic};
+use guildhall_kafka::{DeadLetterTopic, Relay, RelayOptions};
 use guildhall_processes::{ProcessOptions, Processes};
 use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
 use guildhall_read_api::{Feed, FeedLimits, ReadLimits, ReadState};
@@ -16,8 +16,8 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{self, Config, Http, Transport},
-    dead_letters, http, projecting, sealing, status, telemetry,
+    config::{Config, Http, Transport},
+    dead_letters, http, kafka, projecting, sealing, status, telemetry,
 };
 
 /// How long the end of a node waits, beside the time a request may take, for clients to read their answers.
@@ -108,7 +108,7 @@ impl Node {
             node.project::<Reporting>(config);
             node.project::<ErpJournal>(config);
             if config.transport == Transport::Kafka {
-                let topic = DeadLetterTopic::new(kafka_options(config));
+                let topic = DeadLetterTopic::new(kafka::options(config));
                 node.tasks.spawn(dead_letters::run(topic, node.store.clone(), node.shutdown.clone()));
             }
         }
@@ -236,7 +236,7 @@ impl Node {
     }
 
     fn relay(&mut self, config: &Config) -> anyhow::Result<()> {
-        let mut options = kafka_options(config);
+        let mut options = kafka::options(config);
         if let Some(address) = self.address {
             // What is served here has a port, also where any free one was asked for.
             options.public_url = Http { listen: address, ..config.http.clone() }.reached_at();
@@ -253,7 +253,7 @@ impl Node {
         match config.transport {
             Transport::Store => self.tasks.spawn(projecting::from_store::<P>(pool, store, shutdown)),
             Transport::Kafka => {
-                let options = consumer_options::<P>(config);
+                let options = kafka::consumer_options::<P>(config);
                 self.tasks.spawn(projecting::from_kafka::<P>(pool, store, options, shutdown))
             }
         };
@@ -269,27 +269,4 @@ pub async fn open_store(config: &Config, clock: Clock) -> anyhow::Result<EventSt
     let mut options = StoreOptions::new(config.database.url.clone(), key);
     options.pool_size = config.database.pool_size;
     EventStore::open(options, clock).await.context("the event store cannot be opened")
-}
-
-/// How a projection reads Kafka: the topics of the categories that it folds, and no others.
-fn consumer_options<P: Projector>(config: &Config) -> ConsumerOptions {
-    let protocol = match config.kafka.group_protocol {
-        config::GroupProtocol::Classic => GroupProtocol::Classic,
-        config::GroupProtocol::Consumer => GroupProtocol::Consumer,
-    };
-    let topics: BTreeSet<_> = P::READS.categories.iter().filter_map(|category| Topic::of_category(category)).collect();
-    let options = ConsumerOptions::new(kafka_options(config), format!("guildhall.{}", P::NAME));
-    ConsumerOptions { protocol, topics: topics.into_iter().collect(), ..options }
-}
-
-/// How this installation reaches Kafka.
-pub(crate) fn kafka_options(config: &Config) -> KafkaOptions {
-    KafkaOptions {
-        prefix: config.kafka.topic_prefix.clone(),
-        partitions: config.kafka.partitions,
-        replication: config.kafka.replication_factor,
-        public_url: config.http.reached_at(),
-        connection: config.kafka.connection.clone(),
-        ..KafkaOptions::new(config.kafka.brokers.clone())
-    }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Transport},
-    node::kafka_options,
+    kafka,
 };
 
 /// How history is signed, so that it cannot be changed unnoticed.
@@ -98,7 +98,7 @@ pub(crate) fn places(config: &Config) -> Result<Vec<Box<dyn Place>>, IntegrityEr
         places.push(Box::new(Folder::open(&config.integrity.checkpoint_folder)?));
     }
     if config.transport == Transport::Kafka {
-        places.push(Box::new(InKafka(CheckpointTopic::new(kafka_options(config)))));
+        places.push(Box::new(InKafka(CheckpointTopic::new(kafka::options(config)))));
     }
     Ok(places)
 }

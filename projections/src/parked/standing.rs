@@ -8,6 +8,8 @@ use uuid::Uuid;
 /// How far a projection is, as one association's readers see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
+    /// Which version of the projector filled the tables; none where nothing has yet.
+    pub version: Option<i32>,
     /// Everything up to here is in the tables, but for the streams below.
     pub reached: u64,
     /// The association's streams that are parked, or of which an event was left out. Nearly always none.
@@ -31,9 +33,10 @@ pub async fn standing(
     projection: &str,
     tenant: TenantId,
 ) -> Result<Standing, Error> {
-    let sql = "SELECT r.reached, s.category, s.stream_id, s.first_position, s.parked FROM \
+    let sql = "SELECT r.reached, s.category, s.stream_id, s.first_position, s.parked, r.version FROM \
          (SELECT coalesce((SELECT min(reached) FROM read.checkpoint WHERE projection = $1), \
-                          (SELECT baseline FROM read.projection WHERE name = $1), 0) AS reached) r \
+                          (SELECT baseline FROM read.projection WHERE name = $1), 0) AS reached, \
+                 (SELECT version FROM read.projection WHERE name = $1) AS version) r \
          LEFT JOIN (SELECT category, stream_id, first_position, true AS parked FROM read.parked_stream \
                      WHERE projection = $1 AND tenant_id = $2 \
                     UNION ALL \
@@ -44,6 +47,7 @@ pub async fn standing(
     let mut standing = Standing::default();
     for row in rows {
         standing.reached = row.get::<_, i64>(0).cast_unsigned();
+        standing.version = row.get(5);
         let Some(category) = row.get::<_, Option<&str>>(1) else { continue };
         standing.stale.push(StaleStream {
             stream: StreamId::new(category, row.get::<_, Uuid>(2)),

@@ -40,6 +40,18 @@ async fn a_read_waits_until_what_was_written_is_in_it() {
     assert!(reply.body.contains("Ada Nightingale"), "{}", reply.body);
 }
 
+#[tokio::test]
+async fn a_read_model_of_another_version_is_not_read() {
+    let world = told().await;
+    world.project().await;
+    let other = "UPDATE read.projection SET version = version + 1 WHERE name = 'directory'";
+    world.store.pool().get().await.unwrap().batch_execute(other).await.unwrap();
+    let reply = world.get("/v1/directory").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.body.contains("being-rebuilt") && !reply.header("retry-after").is_empty(), "{}", reply.body);
+    assert_eq!(world.get("/v1/journal").await.status, StatusCode::OK, "each read model stands for itself");
+}
+
 const BEHIND: [&str; 3] = ["/v1/directory", "/v1/reports/memberships", "/v1/journal"];
 
 #[tokio::test]

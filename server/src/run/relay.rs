@@ -10,7 +10,8 @@ use super::{Output, serve};
 use crate::{
     cli,
     config::{Config, Transport},
-    node::{Roles, kafka_options, open_store},
+    kafka,
+    node::{Roles, open_store},
 };
 
 pub(crate) async fn run(config: &Config, arguments: &cli::Relay, output: &Output) -> anyhow::Result<ExitCode> {
@@ -26,7 +27,7 @@ async fn set_back(config: &Config, position: u64, output: &Output) -> anyhow::Re
         "nothing is relayed while transport is `store`: name the brokers in kafka.brokers (or KAFKA_BROKERS)"
     );
     let store = open_store(config, Clock::system()).await?;
-    let relay = Relay::new(store.clone(), RelayOptions::new(kafka_options(config)))?;
+    let relay = Relay::new(store.clone(), RelayOptions::new(kafka::options(config)))?;
     let set = relay.set_back(position).await;
     store.shutdown().await;
     let relayed = set?;
