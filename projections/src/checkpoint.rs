@@ -22,7 +22,8 @@ pub struct Claim {
     pub reached: u64,
     /// The leaf hash of the last event folded; none before the first and after a rebuild.
     pub last_hash: Option<Vec<u8>>,
-    pub(crate) owner_epoch: i64,
+    /// Tells this claim from every other one of the source.
+    pub owner_epoch: i64,
 }
 
 /// What the next transaction makes of a checkpoint.
@@ -70,6 +71,18 @@ pub async fn reached(client: &Client, projection: &str) -> Result<u64, tokio_pos
         )
         .await?;
     Ok(row.get::<_, i64>(0).cast_unsigned())
+}
+
+/// The furthest position that any source has folded, and the leaf hash of the event there; none where nothing was folded
+/// since the last rebuild.
+pub(crate) async fn furthest(
+    client: &Client,
+    projection: &str,
+) -> Result<Option<(u64, Vec<u8>)>, tokio_postgres::Error> {
+    let sql = "SELECT last_position, last_hash FROM read.checkpoint WHERE projection = $1 AND last_hash IS NOT NULL \
+               ORDER BY last_position DESC LIMIT 1";
+    let row = client.query_opt(sql, &[&projection]).await?;
+    Ok(row.map(|row| (row.get::<_, i64>(0).cast_unsigned(), row.get(1))))
 }
 
 /// Makes the checkpoints of sources that nobody has claimed yet, so that [`reached`] waits for them, too; and for no others.
@@ -197,8 +210,7 @@ async fn enter<P: Projector>(tx: &Transaction<'_>, source: &str) -> Result<i64, 
     let generation = generation_of(source);
     let sql = "SELECT source FROM read.checkpoint WHERE projection = $1 AND NOT starts_with(source, $2) LIMIT 1";
     if let Some(row) = tx.query_opt(sql, &[&P::NAME, &generation]).await? {
-        let present = generation_of(row.get(0)).to_owned();
-        return Err(RunError::OtherTransport { projection: P::NAME, present, wanted: generation.to_owned() });
+        return Err(RunError::OtherGeneration { projection: P::NAME, present: row.get(0) });
     }
     Ok(row.get(2))
 }

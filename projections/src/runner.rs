@@ -71,6 +71,17 @@ pub enum RunError {
         /// What this program would.
         program: i32,
     },
+    /// The read model was filled from topics that are not read any more.
+    #[error(
+        "{projection} is fed from `{present}`, which is none of the topics that are configured: a new generation of topics \
+         begins with the first event, so run `guildhall rebuild {projection} --repair`, after which it goes on from the new ones"
+    )]
+    OtherGeneration {
+        /// The projection.
+        projection: &'static str,
+        /// A source that is not read any more.
+        present: String,
+    },
     /// The store holds something else than was folded: a failover has lost the end of history.
     #[error(
         "{projection} has folded position {position}, where history now holds something else or nothing: \
@@ -119,6 +130,7 @@ impl RunError {
             Self::NotClaimed { .. }
             | Self::OtherTransport { .. }
             | Self::OtherVersion { .. }
+            | Self::OtherGeneration { .. }
             | Self::HistoryDiffers { .. }
             | Self::TooManyParked { .. } => false,
         }
@@ -178,6 +190,18 @@ impl<P: Projector> Runner<P> {
     /// Lets a source go, such as a partition that went to another consumer.
     pub fn release(&mut self, source: &str) {
         self.claims.remove(source);
+    }
+
+    /// Whether a source is still the one that was claimed with this epoch, as far as this runner knows.
+    pub fn holds(&self, source: &str, owner_epoch: i64) -> bool {
+        self.claims.get(source).is_some_and(|claim| claim.owner_epoch == owner_epoch)
+    }
+
+    /// Checks that what was folded last is still what history has.
+    pub async fn check_history(&mut self) -> Result<(), RunError> {
+        let connection = Self::connected(&mut self.connection, &self.pool).await?;
+        let Some((position, folded)) = checkpoint::furthest(connection, P::NAME).await? else { return Ok(()) };
+        self.must_hold(position, &folded).await
     }
 
     /// Folds what some sources deliver and moves their checkpoints, all in one transaction. Events that are in the tables
@@ -257,7 +281,9 @@ impl<P: Projector> Runner<P> {
     async fn follow(&mut self, pauses: &mut backon::ExponentialBackoff) -> Result<(), RunError> {
         self.stand_by().await?;
         let claim = self.claim(STORE).await?;
-        self.check_history(&claim).await?;
+        if let Some(folded) = &claim.last_hash {
+            self.must_hold(claim.last_position, folded).await?;
+        }
         let mut at = claim.last_position;
         let mut batch = next_batch::<P>(&self.store, at).await?;
         loop {
@@ -299,18 +325,11 @@ impl<P: Projector> Runner<P> {
         }
     }
 
-    async fn check_history(&self, claim: &Claim) -> Result<(), RunError> {
-        let (Some(folded), Some(before)) = (&claim.last_hash, claim.last_position.checked_sub(1)) else {
-            return Ok(());
-        };
+    async fn must_hold(&self, position: u64, folded: &[u8]) -> Result<(), RunError> {
+        let Some(before) = position.checked_sub(1) else { return Ok(()) };
         let stored = self.store.read_after(before, 1).await?;
-        let same = stored.first().is_some_and(|event| {
-            event.position == claim.last_position && event.leaf_hash.as_slice() == folded.as_slice()
-        });
-        if same {
-            return Ok(());
-        }
-        Err(RunError::HistoryDiffers { projection: P::NAME, position: claim.last_position })
+        let same = stored.first().is_some_and(|event| event.position == position && event.leaf_hash == *folded);
+        if same { Ok(()) } else { Err(RunError::HistoryDiffers { projection: P::NAME, position }) }
     }
 
     /// The runner's own connection, on which unqualified names are the live tables. It never goes back to the pool,
