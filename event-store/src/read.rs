@@ -88,6 +88,24 @@ pub(crate) async fn archived_below(client: &Client, position: u64) -> Result<Opt
     archived_between(client, 1, position).await
 }
 
+/// Those of these positions and leaf hashes that history, as far as it is not archived, does not have.
+pub(crate) async fn unlike(client: &Client, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, StoreError> {
+    let told = &told[..told.len().min(MAX_PAGE)];
+    let positions: Vec<i64> = told.iter().map(|(position, _)| signed(*position)).collect();
+    let hashes: Vec<&[u8]> = told.iter().map(|(_, leaf_hash)| leaf_hash.as_slice()).collect();
+    let rows = client
+        .query_typed(
+            "SELECT t.nth FROM unnest($1, $2) WITH ORDINALITY t(position, leaf_hash, nth)
+             LEFT JOIN es.event e ON e.position = t.position
+             WHERE e.leaf_hash IS DISTINCT FROM t.leaf_hash AND (e.position IS NOT NULL OR NOT EXISTS
+                 (SELECT FROM es.archived a WHERE t.position BETWEEN a.first_position AND a.last_position))",
+            &[(&positions, Type::INT8_ARRAY), (&hashes, Type::BYTEA_ARRAY)],
+        )
+        .await?;
+    let nth = |row: &Row| usize::try_from(row.get::<_, i64>(0)).ok().and_then(|nth| told.get(nth - 1)).copied();
+    Ok(rows.iter().filter_map(nth).collect())
+}
+
 /// Tells the last position, up to a given one, of each stream that has an event there. An archive keeps the last event of
 /// each stream, so this is true as long as what comes next is here.
 pub(crate) async fn last_positions(

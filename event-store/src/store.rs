@@ -1,6 +1,10 @@
 //! The door of history: what other rooms hold and call.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -145,6 +149,13 @@ impl EventStore {
     pub async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
         let client = self.inner.pool.get().await?;
         read::after(&client, position, limit).await
+    }
+
+    /// Those of these positions and leaf hashes that history does not have: it has another event there, or none. What is
+    /// archived is not here to be compared, and not among them. At most 10,000 at once.
+    pub async fn unlike(&self, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, StoreError> {
+        let client = self.inner.pool.get().await?;
+        read::unlike(&client, told).await
     }
 
     /// The last position, up to a given one, of each stream that has an event there. `each` is told one after the other, in

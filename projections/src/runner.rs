@@ -208,6 +208,9 @@ impl<P: Projector> Runner<P> {
     /// already are dropped. Returns how many were new. After an error the sources have to be claimed again: the answer to a
     /// commit may have been lost, and the checkpoints know.
     pub async fn deliver(&mut self, deliveries: Vec<Delivery>) -> Result<usize, RunError> {
+        if deliveries.is_empty() {
+            return Ok(0);
+        }
         let mut steps = Vec::with_capacity(deliveries.len());
         let mut all = Vec::new();
         for Delivery { source, mut events, next_offset, reached } in deliveries {

@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use deadpool_postgres::Pool;
 use guildhall_event_store::EventStore;
 use guildhall_kafka::{Consumer, ConsumerOptions, PartitionBatch, Resume, source};
-use guildhall_projections::{Delivery, Projector, RunError, Runner};
+use guildhall_projections::{Claim, Delivery, Projector, RunError, Runner};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// How long a projection waits before it joins again after an error that may pass.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often history is asked whether it is still the one that was folded.
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
 
 /// Straight from the event store.
 pub(crate) async fn from_store<P: Projector>(
@@ -55,18 +58,24 @@ async fn consume<P: Projector>(
     let mut consumer = Consumer::start(options, store, move |topic, partition| {
         let claimant = Arc::clone(&claimant);
         async move {
-            let claim = claimant.lock().await.claim(&source(&topic, partition)).await?;
-            Ok::<_, RunError>(Resume { next_offset: claim.next_offset, reached: claim.reached })
+            let Claim { next_offset, reached, owner_epoch: claim, .. } =
+                claimant.lock().await.claim(&source(&topic, partition)).await?;
+            Ok::<_, RunError>(Resume { next_offset, reached, claim })
         }
     })?;
+    let mut audit = tokio::time::interval(AUDIT_EVERY);
     let ended = loop {
         let round = tokio::select! {
             () = shutdown.cancelled() => break Ok(()),
+            _ = audit.tick() => {
+                // What was folded may have been lost by the store since: nothing that arrives would show it.
+                if let Err(error) = runner.lock().await.check_history().await { break Err(error.into()) }
+                continue;
+            }
             round = consumer.next() => round,
         };
         let delivered = match round {
-            // What has gone elsewhere meanwhile is read again there.
-            Ok(batches) => deliver(&runner, batches.into_iter().filter(|batch| consumer.holds(batch))).await,
+            Ok(batches) => deliver(&runner, &consumer, batches).await,
             Err(error) => break Err(error.into()),
         };
         if let Err(error) = delivered {
@@ -77,14 +86,20 @@ async fn consume<P: Projector>(
     ended
 }
 
+/// Folds what arrived. What was read before a partition went elsewhere is left out: whoever has it now reads it again.
 async fn deliver<P: Projector>(
     runner: &Mutex<Runner<P>>,
-    batches: impl Iterator<Item = PartitionBatch>,
+    consumer: &Consumer,
+    batches: Vec<PartitionBatch>,
 ) -> Result<(), RunError> {
-    let deliveries = batches.map(|batch| {
+    let mut runner = runner.lock().await;
+    let mut deliveries = Vec::with_capacity(batches.len());
+    for batch in batches {
         let source = batch.source();
-        let PartitionBatch { events, next_offset, reached, .. } = batch;
-        Delivery { source, events, next_offset, reached }
-    });
-    runner.lock().await.deliver(deliveries.collect()).await.map(drop)
+        let PartitionBatch { topic, partition, events, next_offset, reached, claim } = batch;
+        if runner.holds(&source, claim) && consumer.holds(&topic, partition, claim) {
+            deliveries.push(Delivery { source, events, next_offset, reached });
+        }
+    }
+    runner.deliver(deliveries).await.map(drop)
 }

@@ -146,7 +146,7 @@ impl Reader {
     fn apply(&mut self) {
         let Some(batch) = self.lane.hand_over() else { return };
         self.applied.extend(batch.events.iter().map(|event| event.position));
-        self.resume = Resume { next_offset: batch.next_offset, reached: batch.reached };
+        self.resume = Resume { next_offset: batch.next_offset, reached: batch.reached, claim: 0 };
     }
 
     fn begin_again(&mut self, partition: usize) {

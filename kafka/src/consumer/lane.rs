@@ -20,10 +20,30 @@ pub(super) struct Lane {
     /// Every event of the partition up to this position was taken.
     reached: u64,
     next_offset: i64,
+    claim: i64,
     taken: Vec<RecordedEvent>,
+    /// What was taken from Kafka since, to be compared with history.
+    told: Vec<Told>,
     /// Whether there is something to hand over: events, or only that the lane got further.
     moved: bool,
     repair: Option<Repair>,
+    /// Where it stood when it last handed over: the position it had reached and the next offset.
+    handed_over: (u64, i64),
+}
+
+/// What a record says stands in history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) offset: i64,
+    pub(super) position: u64,
+    pub(super) leaf_hash: [u8; 32],
+}
+
+impl Told {
+    /// As history is asked about it.
+    pub(super) fn stands_at(self) -> (u64, [u8; 32]) {
+        (self.position, self.leaf_hash)
+    }
 }
 
 /// A gap, and the record that showed it.
@@ -59,9 +79,12 @@ impl Lane {
             partitions,
             reached: resume.reached,
             next_offset: resume.next_offset,
+            claim: resume.claim,
             taken: Vec::new(),
+            told: Vec::new(),
             moved: false,
             repair: None,
+            handed_over: (resume.reached, resume.next_offset),
         }
     }
 
@@ -82,10 +105,35 @@ impl Lane {
         self.repair.as_ref().map(|repair| (self.reached, repair.until))
     }
 
+    pub(super) fn claim(&self) -> i64 {
+        self.claim
+    }
+
+    /// What was taken from Kafka since the last hand-over.
+    pub(super) fn told(&self) -> &[Told] {
+        &self.told
+    }
+
+    /// While a gap is open: what the record says that showed it.
+    pub(super) fn shown_by(&self) -> Option<Told> {
+        let Repair { shown_by, offset, .. } = self.repair.as_ref()?;
+        let (position, leaf_hash) = shown_by.content.stands_at();
+        Some(Told { offset: *offset, position, leaf_hash })
+    }
+
+    /// Stands where it stood when it last handed over, as if nothing had come since.
+    pub(super) fn go_back(&mut self) {
+        (self.reached, self.next_offset) = self.handed_over;
+        self.taken.clear();
+        self.told.clear();
+        self.moved = false;
+        self.repair = None;
+    }
+
     /// Takes a record. One that says that another is missing before it is kept until [`Lane::fill`] has closed the
     /// gap; no more must be offered until then.
     pub(super) fn offer(&mut self, offset: i64, incoming: Incoming) -> Taken {
-        let (position, _) = incoming.content.stands_at();
+        let (position, leaf_hash) = incoming.content.stands_at();
         if position <= self.reached {
             // Sent again by a relay that started again, or by one that did not know it had been replaced.
             self.next_offset = offset + 1;
@@ -102,14 +150,17 @@ impl Lane {
         self.reached = position;
         self.next_offset = offset + 1;
         self.moved = true;
+        self.told.push(Told { offset, position, leaf_hash });
         if let Content::Event(event) = incoming.content {
             self.taken.push(event);
         }
         Taken::InOrder
     }
 
-    /// Leaves out a record that cannot be read. If it was an event, the next one shows a gap.
+    /// Leaves out a record that cannot be read, or that history contradicts, also where it showed a gap. If there was an
+    /// event in its place, the next one shows a gap.
     pub(super) fn pass_over(&mut self, offset: i64) {
+        self.repair = None;
         self.next_offset = offset + 1;
         self.moved = true;
     }
@@ -141,12 +192,15 @@ impl Lane {
 
     /// What was taken since the last time; nothing if the lane stands where it stood.
     pub(super) fn hand_over(&mut self) -> Option<PartitionBatch> {
+        self.told.clear();
+        self.handed_over = (self.reached, self.next_offset);
         mem::take(&mut self.moved).then(|| PartitionBatch {
             topic: self.topic.clone(),
             partition: self.partition,
             events: mem::take(&mut self.taken),
             next_offset: self.next_offset,
             reached: self.reached,
+            claim: self.claim,
         })
     }
 }
@@ -191,7 +245,7 @@ mod tests {
     }
 
     fn lane(reached: u64) -> Lane {
-        let resume = Resume { next_offset: 0, reached };
+        let resume = Resume { reached, ..Resume::default() };
         Lane::new(Topic::Members.name("guildhall"), place_of(&event(1, 1)), PARTITIONS, resume)
     }
 
@@ -262,6 +316,22 @@ mod tests {
         let mut lane = lane(3);
         lane.pass_over(4);
         assert_eq!(lane.offer(5, sent(12, 10)), Taken::AfterGap { after: 3, until: 10 });
+    }
+
+    #[test]
+    fn a_lane_that_goes_back_stands_where_it_last_handed_over() {
+        let mut lane = lane(0);
+        lane.offer(0, sent(3, 0));
+        lane.hand_over();
+        lane.offer(1, sent(9, 3));
+        lane.offer(2, sent(20, 12));
+        let told: Vec<_> = lane.told().iter().map(|told| (told.offset, told.position)).collect();
+        assert_eq!((told, lane.shown_by().map(|told| told.position)), (vec![(1, 9)], Some(20)));
+        lane.go_back();
+        assert_eq!((lane.next_offset(), lane.gap(), lane.told().len()), (1, None, 0));
+        assert_eq!(lane.hand_over(), None);
+        lane.pass_over(1);
+        assert_eq!(lane.offer(2, sent(20, 12)), Taken::AfterGap { after: 3, until: 12 });
     }
 
     #[test]

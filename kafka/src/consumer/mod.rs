@@ -5,8 +5,9 @@
 //!
 //! What is read is checked against the record before it. A record seen before is dropped. A record that misses its
 //! predecessor stops its partition until the missing events were taken from history. A record that cannot be read is
-//! left out, and so becomes a gap that the next one shows. That one rule covers what brokers can do to us:
-//! duplicates, zombies, expired and lost records, topics made anew.
+//! left out, and so becomes a gap that the next one shows. So is one that history contradicts: what it says stands at its
+//! position is compared with what does, before anything is handed over. These rules cover what brokers can do to us:
+//! duplicates, zombies, expired, lost and forged records, topics made anew.
 
 mod assignment;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::{
     topics::{Place, Topic, TopicError},
 };
 use assignment::{Lanes, ResumeFn, lock};
+use lane::Lane;
 use session::Worker;
 
 /// Rounds that wait for the caller. One, so that the next is being read while one is being applied.
@@ -50,12 +52,15 @@ pub struct ConsumerOptions {
     pub round_records: usize,
     /// About the most bytes of payloads of one round: it ends with the record that exceeds them.
     pub round_bytes: usize,
+    /// Whether what records say stands at their positions is compared with history before anything is handed over: one
+    /// query for each round.
+    pub compare: bool,
     /// How long a partition may stand still though the broker has more, before the consumer is made anew.
     pub stalled_after: Duration,
 }
 
 impl ConsumerOptions {
-    /// All topics, in rounds of at most 2,000 records or about 8 MiB, and no patience with a partition that stands
+    /// All topics, in rounds of at most 2,000 records or about 8 MiB, each compared with history, and no patience with a partition that stands
     /// still for half a minute.
     pub fn new(kafka: KafkaOptions, group: impl Into<String>) -> Self {
         Self {
@@ -65,6 +70,7 @@ impl ConsumerOptions {
             protocol: GroupProtocol::Classic,
             round_records: 2_000,
             round_bytes: 8 * 1024 * 1024,
+            compare: true,
             stalled_after: Duration::from_secs(30),
         }
     }
@@ -100,7 +106,11 @@ impl ConsumerOptions {
             .set("isolation.level", "read_uncommitted")
             .set("queued.max.messages.kbytes", "16384");
         match self.protocol {
-            GroupProtocol::Classic => config.set("partition.assignment.strategy", "cooperative-sticky"),
+            GroupProtocol::Classic => {
+                // A member that was killed keeps its partitions until then, and everybody waits for it.
+                config.set("session.timeout.ms", "10000").set("partition.assignment.strategy", "cooperative-sticky")
+            }
+            // Here the brokers say how long (`group.consumer.session.timeout.ms`).
             GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
         };
         config
@@ -123,6 +133,8 @@ pub struct Resume {
     pub next_offset: i64,
     /// The position up to which every event of the partition was applied. 0 for none.
     pub reached: u64,
+    /// Tells this taking up from any other; what is read under it says so ([`PartitionBatch::claim`]).
+    pub claim: i64,
 }
 
 /// What arrived for one partition.
@@ -138,6 +150,9 @@ pub struct PartitionBatch {
     pub next_offset: i64,
     /// Every event of this partition up to this position is in this batch or was in one before.
     pub reached: u64,
+    /// The [`Resume::claim`] that this follows from. Where the partition was taken up again since, it went elsewhere in
+    /// between, or the consumer began anew: this batch is to be dropped, and will be read again.
+    pub claim: i64,
 }
 
 impl PartitionBatch {
@@ -168,6 +183,16 @@ pub enum ConsumerError {
         /// The last position that history has.
         after: u64,
     },
+    /// Kafka has been told of another history.
+    #[error(
+        "Kafka's newest records are not what history has at position {position}: the database was restored or lost its newest \
+         events, or these topics belong to another one. Restore the database, or choose another topic prefix to begin a new \
+         generation"
+    )]
+    Diverged {
+        /// The position that was relayed and is now another event.
+        position: u64,
+    },
     /// The topics are not as configured.
     #[error(transparent)]
     Topics(#[from] TopicError),
@@ -189,7 +214,7 @@ impl ConsumerError {
     /// Whether trying again cannot help.
     fn is_lasting(&self) -> bool {
         match self {
-            Self::BeyondHistory { .. } | Self::Ended => true,
+            Self::BeyondHistory { .. } | Self::Diverged { .. } | Self::Ended => true,
             Self::Topics(error) => error.is_lasting(),
             Self::Store(error) => matches!(error, StoreError::Hole { .. }),
             Self::Kafka(_) | Self::Resume(_) => false,
@@ -287,11 +312,11 @@ impl Consumer {
         Ok(round)
     }
 
-    /// Whether the partition of a batch is still this consumer's, as far as it knows. A batch of one that has gone
-    /// elsewhere is to be dropped: its new reader has been told where to begin, and reads it again.
-    pub fn holds(&self, batch: &PartitionBatch) -> bool {
-        let lanes = lock(&self.lanes);
-        lanes.values().any(|lane| lane.topic() == batch.topic && lane.place().number() == batch.partition)
+    /// Whether a partition is still the one that was taken up under this claim, as far as this consumer knows. What was
+    /// read of one that has gone elsewhere is to be dropped: its new reader has been told where to begin, and reads it again.
+    pub fn holds(&self, topic: &str, partition: i32, claim: i64) -> bool {
+        let held = |lane: &Lane| lane.topic() == topic && lane.place().number() == partition && lane.claim() == claim;
+        lock(&self.lanes).values().any(held)
     }
 
     /// Leaves the group, so that others take over at once, and waits until that is done.

@@ -1,14 +1,14 @@
 //! The consumer's thread: polls, sorts into lanes, repairs, hands over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::MutexGuard,
     time::{Duration, Instant},
 };
 
 use guildhall_event_store::{EventStore, RecordedEvent};
 use rdkafka::{
-    Message, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     message::BorrowedMessage,
@@ -19,18 +19,21 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ConsumerError, ConsumerOptions, Mark, PartitionBatch,
     assignment::{Assignment, Lanes, ResumeFn, lock},
-    lane::{Lane, Taken},
+    lane::{Lane, Taken, Told},
     watch::{Watch, has_more},
 };
 use crate::{
     envelope::{Decoder, EnvelopeError},
     patience::Patience,
+    relay::{RelayError, continuity},
     topics::{self, Place},
 };
 
 /// How long one poll waits for the first record of a round.
 const WAIT: Duration = Duration::from_millis(100);
-/// How much of history a repair reads at once, at most.
+/// How long Kafka's client may take to go back in a partition.
+const SEEK_WITHIN: Duration = Duration::from_secs(10);
+/// How much of history a repair reads, or a comparison asks for, at once, at most.
 const REPAIR_PAGE: usize = 2_000;
 
 /// What the thread works with as long as it lives.
@@ -86,6 +89,28 @@ impl Worker {
         if page.is_empty() { Err(ConsumerError::BeyondHistory { after }) } else { Ok(page) }
     }
 
+    /// Those of these that history contradicts.
+    fn unlike(&self, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, ConsumerError> {
+        let unlike = self.runtime.block_on(self.store.unlike(told))?;
+        if let Some(furthest) = unlike.iter().map(|(position, _)| *position).max() {
+            let after = self.runtime.block_on(self.store.head())?;
+            if furthest > after {
+                return Err(ConsumerError::BeyondHistory { after });
+            }
+        }
+        Ok(unlike)
+    }
+
+    /// Fails when the newest records, too, are of another history: then it is not that somebody forged a record.
+    fn must_be_ours(&self) -> Result<(), ConsumerError> {
+        match self.runtime.block_on(continuity::check_kafka(&self.store, &self.options.kafka)) {
+            Err(RelayError::Diverged { position }) => Err(ConsumerError::Diverged { position }),
+            Err(RelayError::Store(error)) => Err(error.into()),
+            Err(RelayError::Kafka(error)) => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.is_cancelled() || self.rounds.is_closed()
     }
@@ -96,6 +121,9 @@ struct Session {
     consumer: BaseConsumer<Assignment>,
     decoder: Decoder,
     watch: Watch,
+    compares: bool,
+    /// Offsets of records that history contradicts and that are read again, to be left out.
+    refused: BTreeSet<(Place, i64)>,
 }
 
 impl Session {
@@ -109,7 +137,14 @@ impl Session {
         let consumer: BaseConsumer<_> = options.client().create_with_context(assignment)?;
         let names: Vec<_> = options.topics.iter().map(|topic| topic.name(&options.kafka.prefix)).collect();
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-        Ok(Self { consumer, decoder: Decoder::default(), watch: Watch::new(options.stalled_after) })
+        let compares = options.compare;
+        Ok(Self {
+            consumer,
+            compares,
+            decoder: Decoder::default(),
+            watch: Watch::new(options.stalled_after),
+            refused: BTreeSet::new(),
+        })
     }
 
     fn run(mut self, worker: &mut Worker) -> Result<End, ConsumerError> {
@@ -117,10 +152,12 @@ impl Session {
             let began = Instant::now();
             self.poll(worker)?;
             self.repair(worker)?;
+            self.compare(worker)?;
             if self.watch.waited(began.elapsed()) && self.is_stalled()? {
                 return Ok(End::Stalled);
             }
             let round: Vec<_> = self.lanes().values_mut().filter_map(Lane::hand_over).collect();
+            self.forget_refused();
             if !round.is_empty() && worker.rounds.blocking_send(Ok(round)).is_err() {
                 break;
             }
@@ -149,7 +186,7 @@ impl Session {
                 None => break,
                 Some(Ok(record)) => {
                     bytes += record.payload_len();
-                    if let Some(place) = take(&self.consumer, &mut self.decoder, &record) {
+                    if let Some(place) = take(&self.consumer, &mut self.decoder, &self.refused, &record) {
                         self.close_or_pause(worker, place)?;
                     }
                 }
@@ -167,8 +204,14 @@ impl Session {
     /// Closes a small gap at once. A large one takes many pages: its partition is paused meanwhile, and the others go
     /// on. Pausing is not for every gap, because a partition resumed is fetched again only after a good while.
     fn close_or_pause(&self, worker: &Worker, place: Place) -> Result<(), ConsumerError> {
-        let gap = self.lanes().get(&place).and_then(Lane::gap);
-        let Some((after, until)) = gap else { return Ok(()) };
+        let found = self.lanes().get(&place).and_then(|lane| lane.gap().zip(lane.shown_by()));
+        let Some(((after, until), shown_by)) = found else { return Ok(()) };
+        if self.compares && !worker.unlike(&[shown_by.stands_at()])?.is_empty() {
+            worker.must_be_ours()?;
+            note_forged(place, shown_by);
+            self.lanes().get_mut(&place).map(|lane| lane.pass_over(shown_by.offset));
+            return Ok(());
+        }
         match usize::try_from(until - after) {
             Ok(missing) if missing <= REPAIR_PAGE => {
                 let page = worker.history(after, missing)?;
@@ -201,6 +244,49 @@ impl Session {
         Ok(())
     }
 
+    /// Compares what was taken from Kafka with history. A lane that took what history contradicts goes back, and reads the rest
+    /// again without it.
+    fn compare(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
+        let told: Vec<_> = self.lanes().values().flat_map(Lane::told).map(|told| told.stands_at()).collect();
+        if told.is_empty() || !self.compares {
+            return Ok(());
+        }
+        let mut unlike = HashSet::new();
+        for page in told.chunks(REPAIR_PAGE) {
+            unlike.extend(worker.unlike(page)?);
+        }
+        if unlike.is_empty() {
+            return Ok(());
+        }
+        worker.must_be_ours()?;
+        let mut refused = BTreeSet::new();
+        for (place, lane) in self.lanes().iter_mut() {
+            let forged = lane.told().iter().filter(|told| unlike.contains(&told.stands_at()));
+            let forged: Vec<_> = forged.copied().collect();
+            if forged.is_empty() {
+                continue;
+            }
+            forged.iter().for_each(|told| note_forged(*place, *told));
+            refused.extend(forged.iter().map(|told| (*place, told.offset)));
+            lane.go_back();
+            let (partition, next) = (place.number(), Offset::Offset(lane.next_offset()));
+            self.consumer.seek(lane.topic(), partition, next, SEEK_WITHIN)?;
+            // A large gap may have been shown by one of them.
+            self.consumer.resume(&only(Some(lane)))?;
+        }
+        self.refused.extend(refused);
+        Ok(())
+    }
+
+    /// What was handed over is not read again, and so need not be refused again.
+    fn forget_refused(&mut self) {
+        if !self.refused.is_empty() {
+            let lanes = self.consumer.context().lanes();
+            let ahead = |place: &Place, offset: i64| lanes.get(place).is_some_and(|lane| offset >= lane.next_offset());
+            self.refused.retain(|(place, offset)| ahead(place, *offset));
+        }
+    }
+
     /// Whether a partition stands still though the broker has more of it.
     fn is_stalled(&mut self) -> Result<bool, ConsumerError> {
         let now_at: BTreeMap<_, _> = {
@@ -230,13 +316,22 @@ impl Session {
     }
 }
 
-/// Sorts a record into its lane. Gives the place if the record shows a gap there.
-fn take(consumer: &BaseConsumer<Assignment>, decoder: &mut Decoder, record: &BorrowedMessage<'_>) -> Option<Place> {
+/// Sorts a record into its lane, unless it is refused. Gives the place if the record shows a gap there.
+fn take(
+    consumer: &BaseConsumer<Assignment>,
+    decoder: &mut Decoder,
+    refused: &BTreeSet<(Place, i64)>,
+    record: &BorrowedMessage<'_>,
+) -> Option<Place> {
     let mut lanes = consumer.context().lanes();
     let place = consumer.context().place(record.topic(), record.partition())?;
     let lane = lanes.get_mut(&place)?;
     if lane.gap().is_some() {
         // The partition is paused. If a record came through all the same, the next one will show that it is missing.
+        return None;
+    }
+    if refused.contains(&(place, record.offset())) {
+        lane.pass_over(record.offset());
         return None;
     }
     let read = match record.headers() {
@@ -259,6 +354,13 @@ fn take(consumer: &BaseConsumer<Assignment>, decoder: &mut Decoder, record: &Bor
         }
     }
     None
+}
+
+/// Says that a record is none of history's, where people and metrics see it.
+fn note_forged(place: Place, told: Told) {
+    metrics::counter!("kafka_consumer_forged_total", "topic" => place.topic.suffix()).increment(1);
+    let Told { offset, position, .. } = told;
+    tracing::error!(%place, offset, position, "history has another event here than a record says; leaving the record out");
 }
 
 /// A lane's partition, as Kafka's client wants it named; none for one that went elsewhere.

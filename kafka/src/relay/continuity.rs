@@ -63,7 +63,7 @@ pub(super) async fn checkpoint_at(
 }
 
 /// Compares the newest record of every partition with history.
-pub(super) async fn check_kafka(store: &EventStore, kafka: &KafkaOptions) -> Result<(), RelayError> {
+pub(crate) async fn check_kafka(store: &EventStore, kafka: &KafkaOptions) -> Result<(), RelayError> {
     let kafka = kafka.clone();
     let newest = tokio::task::spawn_blocking(move || newest(&kafka)).await.map_err(|_| KafkaError::Canceled)??;
     for (position, leaf_hash) in newest {

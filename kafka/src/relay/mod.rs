@@ -6,7 +6,7 @@
 //! past its lease and does not know that it has been replaced does no harm either: consumers drop what they have
 //! seen, and its next checkpoint is refused.
 
-mod continuity;
+pub(crate) mod continuity;
 mod lease;
 mod producer;
 mod session;
