@@ -1,20 +1,24 @@
 //! What may happen on the way: relays that die or do not know that they are replaced, records that come twice, or
 //! not at all, or cannot be read; brokers that die.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use guildhall_event_store::RecordedEvent;
-use guildhall_kafka::{ConsumerOptions, GroupProtocol, Place, envelope};
-use guildhall_sandbox::{kafka::Kafka, testing::kafka_brokers};
+use guildhall_kafka::{ConsumerOptions, GroupProtocol};
+use guildhall_sandbox::{
+    kafka::{Kafka, KafkaCluster},
+    testing::kafka_brokers,
+};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
-    message::OwnedHeaders,
-    producer::{FutureProducer, FutureRecord},
 };
 
-use crate::world::{Reader, World, names, within};
+use crate::{
+    hand::{Fate, Hand},
+    world::{Reader, World, names, within},
+};
 
 #[tokio::test]
 async fn a_relay_killed_in_the_middle_is_followed_by_the_next_without_loss_or_repetition() {
@@ -26,7 +30,7 @@ async fn a_relay_killed_in_the_middle_is_followed_by_the_next_without_loss_or_re
     options.checkpoint_every = Duration::from_millis(1);
     // A reader that has no history to repair from shows that the relay leaves nothing out.
     let empty = World::with(world.kafka.clone()).await;
-    let mut reader = empty.reader();
+    let mut reader = empty.believer();
     for life in 0..3 {
         world.append(100, 5).await;
         let relay = world.relay_with(options.clone());
@@ -219,7 +223,7 @@ async fn a_broker_killed_while_events_flow_costs_nothing_but_time() {
     let relay = world.relay();
     // A reader that has no history to repair from shows that nothing is lost that the broker had acknowledged.
     let empty = World::with(world.kafka.clone()).await;
-    let mut reader = empty.reader();
+    let mut reader = empty.believer();
     world.append(50, 20).await;
     reader.read_events(100).await;
     let broker = tokio::task::spawn_blocking(move || {
@@ -238,63 +242,41 @@ async fn a_broker_killed_while_events_flow_costs_nothing_but_time() {
     drop(broker);
 }
 
-/// What becomes of a record on its way.
-enum Fate {
-    Sent,
-    Lost,
-    Altered,
-    Foreign,
-}
-
-/// A relay in slow motion, whose records the test decides about.
-struct Hand<'a> {
-    world: &'a World,
-    producer: FutureProducer,
-}
-
-impl<'a> Hand<'a> {
-    async fn on(world: &'a World) -> Self {
-        guildhall_kafka::topics::ensure(&world.kafka).await.expect("the broker makes topics");
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", &world.kafka.brokers)
-            .set("enable.idempotence", "true")
-            .create()
-            .expect("the options are good");
-        Self { world, producer }
+#[tokio::test]
+async fn the_leaders_of_partitions_killed_one_after_another_cost_nothing_but_time() {
+    if kafka_brokers().is_none() {
+        return;
     }
-
-    async fn send(&self, events: &[RecordedEvent], fate: impl Fn(&RecordedEvent) -> Fate) {
-        let mut last: BTreeMap<Place, u64> = self.before(events).await;
-        let mut sent = Vec::new();
-        for event in events {
-            let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
-            let previous = last.insert(place, event.position).unwrap_or(0);
-            let headers = envelope::event_headers(event, previous, &self.world.kafka.public_url);
-            let (headers, payload) = match fate(event) {
-                Fate::Sent => (headers, event.payload.as_ref()),
-                Fate::Altered => (headers, b"{\"n\":\"another\"}".as_slice()),
-                Fate::Foreign => (OwnedHeaders::new(), b"hello".as_slice()),
-                Fate::Lost => continue,
-            };
-            let (name, key) = (place.topic.name(&self.world.kafka.prefix), envelope::key(event.tenant, &event.stream));
-            let record = FutureRecord::to(&name)
-                .partition(i32::from(place.partition))
-                .key(&key)
-                .payload(payload)
-                .headers(headers);
-            sent.push(self.producer.send_result(record).map_err(|(error, _)| error).expect("the queue has room"));
-        }
-        for delivery in sent {
-            delivery.await.expect("the producer lives").map_err(|(error, _)| error).expect("the broker takes it");
-        }
+    let starting = tokio::task::spawn_blocking(|| KafkaCluster::temporary().expect("three brokers start"));
+    let mut cluster = within("three brokers", starting).await.expect("starting does not panic");
+    let world = World::on_cluster(&cluster.brokers()).await;
+    let relay = world.relay();
+    // A reader that has no history to repair from shows that nothing is lost that the brokers had acknowledged.
+    let empty = World::with(world.kafka.clone()).await;
+    let mut reader = empty.believer();
+    for node in 1..=3 {
+        let killed = tokio::task::spawn_blocking(move || {
+            cluster.node(node).kill().expect("a broker can be killed");
+            cluster
+        });
+        // Each broker leads a third of the partitions: some of these are on their way to the one that dies.
+        world.append(40, 20).await;
+        cluster = killed.await.expect("killing does not panic");
+        let head = world.head().await;
+        reader.read_to(head).await;
+        let back = tokio::task::spawn_blocking(move || {
+            cluster.node(node).restart().expect("the broker comes back");
+            cluster
+        });
+        world.append(40, 5).await;
+        cluster = back.await.expect("restarting does not panic");
     }
-
-    /// The last position in each partition before the first of these events.
-    async fn before(&self, events: &[RecordedEvent]) -> BTreeMap<Place, u64> {
-        let first = events.first().map_or(0, |event| event.position);
-        let earlier = self.world.history().await.into_iter().take_while(|event| event.position < first);
-        earlier.filter_map(|event| Some((Place::of(event.tenant, &event.stream, 6)?, event.position))).collect()
-    }
+    reader.read_to(3_000).await;
+    reader.assert_has_exactly(&world.history().await, &world.kafka.prefix);
+    relay.shutdown().await;
+    reader.shutdown().await;
+    drop((empty, world));
+    drop(cluster);
 }
 
 /// Lets the broker forget all but the newest records of each partition, as time does.

@@ -5,4 +5,7 @@ mod checkpoints;
 mod dead_letters;
 mod faults;
 mod generations;
+mod hand;
+mod losses;
+mod set_back;
 mod world;

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use guildhall_kafka::{
     RelayOptions, Resume, Topic,
 };
 use guildhall_sandbox::testing::{TestDatabase, kafka_brokers};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions},
@@ -60,10 +61,18 @@ impl World {
 
     pub(crate) async fn on(brokers: &str) -> Self {
         // Shown when a test fails. Only the first test of the process sets it up.
+        recorder();
         let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
         let mut kafka = KafkaOptions::new(brokers);
         kafka.prefix = format!("test-{}", Uuid::now_v7().simple());
         Self::with(kafka).await
+    }
+
+    /// On three brokers, with three copies of everything.
+    pub(crate) async fn on_cluster(brokers: &str) -> Self {
+        let mut world = Self::on(brokers).await;
+        world.kafka.replication = 3;
+        world
     }
 
     /// A history of its own on topics that may be another's.
@@ -189,6 +198,14 @@ impl World {
         assert_eq!(rows, 1);
     }
 
+    /// A reader that takes nothing from history and believes what it reads: all it has was in Kafka.
+    pub(crate) fn believer(&self) -> Reader {
+        let mut options = ConsumerOptions::new(self.kafka.clone(), self.kafka.prefix.clone());
+        options.protocol = GroupProtocol::Consumer;
+        options.compare = false;
+        Reader::with(options, self.store.clone(), Arc::default())
+    }
+
     /// A reader in a group that is its own.
     pub(crate) fn reader(&self) -> Reader {
         Reader::start(self, GroupProtocol::Consumer, Arc::default())
@@ -260,6 +277,8 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 #[derive(Default)]
 pub(crate) struct Applied {
     pub(crate) partitions: BTreeMap<(String, i32), (Resume, Vec<RecordedEvent>)>,
+    /// How often a partition was taken up.
+    claims: i64,
     /// How many events came that had been applied before.
     repeated: usize,
 }
@@ -281,8 +300,13 @@ impl Reader {
     pub(crate) fn with(options: ConsumerOptions, store: EventStore, applied: Arc<Mutex<Applied>>) -> Self {
         let known = Arc::clone(&applied);
         let resume = move |topic, partition| {
-            let known = lock(&known).partitions.get(&(topic, partition)).map(|(resume, _)| *resume);
-            async move { Ok::<_, Infallible>(known.unwrap_or_default()) }
+            let mut known = lock(&known);
+            known.claims += 1;
+            let claim = known.claims;
+            let (resume, _) = known.partitions.entry((topic, partition)).or_default();
+            resume.claim = claim;
+            let resume = *resume;
+            async move { Ok::<_, Infallible>(resume) }
         };
         let consumer = Consumer::start(options, store, resume).expect("the options are good");
         Self { consumer, applied }
@@ -301,22 +325,23 @@ impl Reader {
     pub(crate) async fn round(&mut self) -> Result<(), ConsumerError> {
         let round = within("a round", self.consumer.next()).await?;
         for batch in round {
-            if self.consumer.holds(&batch) {
-                self.apply(batch);
-            }
+            self.apply(batch);
         }
         Ok(())
     }
 
     fn apply(&self, batch: PartitionBatch) {
         let mut applied = self.applied();
-        let Applied { partitions, repeated } = &mut *applied;
+        let Applied { partitions, repeated, .. } = &mut *applied;
         let (resume, events) = partitions.entry((batch.topic, batch.partition)).or_default();
         // What a projection's checkpoint does: a batch that was on its way when the partition moved changes nothing.
+        if batch.claim != resume.claim {
+            return;
+        }
         let (new, old): (Vec<_>, Vec<_>) = batch.events.into_iter().partition(|event| event.position > resume.reached);
         *repeated += old.len();
         events.extend(new);
-        *resume = Resume { next_offset: batch.next_offset, reached: batch.reached.max(resume.reached) };
+        *resume = Resume { next_offset: batch.next_offset, reached: batch.reached, claim: batch.claim };
     }
 
     /// Reads until every partition has reached a position.
@@ -377,6 +402,19 @@ impl Reader {
 
 fn lock(applied: &Mutex<Applied>) -> MutexGuard<'_, Applied> {
     applied.lock().expect("no test panics while it holds this")
+}
+
+/// What a counter of this process stands at, over all its labels. Other tests may count, too.
+pub(crate) fn counted(counter: &str) -> u64 {
+    let rendered = recorder().render();
+    let lines = rendered.lines().filter(|line| line.starts_with(counter));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// Counts from the first call on.
+pub(crate) fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().expect("nobody else records"))
 }
 
 /// The topics' names.
