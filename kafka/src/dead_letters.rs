@@ -27,17 +27,21 @@ const SUFFIX: &str = "deadletters";
 
 /// The topic of dead letters. Nothing is asked of Kafka before the first one.
 #[derive(Debug)]
-pub struct DeadLetterTopic(SideTopic);
+pub struct DeadLetterTopic {
+    topic: SideTopic,
+    public_url: String,
+}
 
 impl DeadLetterTopic {
     /// The topic of a generation.
     pub fn new(options: KafkaOptions) -> Self {
-        Self(SideTopic::new(options, SUFFIX))
+        let public_url = options.public_url.clone();
+        Self { topic: SideTopic::new(options, SUFFIX), public_url }
     }
 
     /// The topic's whole name.
     pub fn name(&self) -> &str {
-        self.0.name()
+        self.topic.name()
     }
 
     /// Sends the event that a projection could not fold, and waits until the topic has it for sure.
@@ -46,11 +50,11 @@ impl DeadLetterTopic {
     /// Kafka does not answer, or the topic can neither be found nor made.
     pub async fn publish(&self, event: &RecordedEvent, projection: &str, reason: &str) -> Result<(), TopicError> {
         let key = envelope::key(event.tenant, &event.stream);
-        self.0.publish(&key, &event.payload, headers(event, projection, reason)).await
+        self.topic.publish(&key, &event.payload, headers(event, projection, reason, &self.public_url)).await
     }
 }
 
-fn headers(event: &RecordedEvent, projection: &str, reason: &str) -> OwnedHeaders {
+fn headers(event: &RecordedEvent, projection: &str, reason: &str, public_url: &str) -> OwnedHeaders {
     let id = event.event_id.to_string();
     let own = [
         ("ce_id", format!("{id}.{projection}")),
@@ -58,7 +62,7 @@ fn headers(event: &RecordedEvent, projection: &str, reason: &str) -> OwnedHeader
         ("ce_projection", projection.to_owned()),
         ("ce_reason", reason.to_owned()),
     ];
-    let of_the_event = event_headers(event, 0);
+    let of_the_event = event_headers(event, 0, public_url);
     let kept = of_the_event.iter().filter(|header| !["ce_id", "ce_prevposition"].contains(&header.key));
     let headers = kept.fold(OwnedHeaders::new(), |headers, header| headers.insert(header));
     own.iter().fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))

@@ -72,7 +72,7 @@ impl<'a> Hand<'a> {
                 .partition(i32::from(place.partition))
                 .key(&key)
                 .payload(event.payload.as_ref())
-                .headers(envelope::event_headers(event, *previous));
+                .headers(envelope::event_headers(event, *previous, &self.world.kafka.public_url));
             let sent = self.producer.send_result(record).map_err(|(error, _)| error).expect("the queue has room");
             sent.await.expect("the producer lives").map_err(|(error, _)| error).expect("the broker takes it");
         }
