@@ -49,6 +49,11 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// History itself, up to a position.
+    pub(crate) fn of_history(position: Position) -> Self {
+        Self { source: "history", version: 1, position, stale: false, stale_streams: 0, stale_state: 0 }
+    }
+
     fn stale_streams(&self) -> Option<usize> {
         Some(self.stale_streams).filter(|count| *count > 0)
     }

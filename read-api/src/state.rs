@@ -136,8 +136,7 @@ impl ReadState {
             let detail = format!("`at_least` is no token of this server: history ends at {head}.");
             return Err(Problem::new(kind::INVALID_QUERY, detail));
         }
-        let (source, version, position) = ("history", 1, head);
-        Ok(Mark { source, version, position, stale: false, stale_streams: 0, stale_state: 0 })
+        Ok(Mark::of_history(head))
     }
 
     /// What the association says of itself.

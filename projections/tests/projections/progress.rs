@@ -1,34 +1,38 @@
 //! What those who look after projections are told of them.
 
 use deadpool_postgres::Transaction;
-use guildhall_event_store::Batch;
+use guildhall_event_store::{Batch, Selection};
 use guildhall_projections::{
-    ProjectError, Projector, RebuildOptions, Reporting,
+    ProjectError, Projector, Reporting, Stage,
     progress::{Progress, progress},
-    rebuild,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
     story,
-    support::{World, tenant, until},
+    support::{World, compare, tenant, until},
 };
 
 /// Opened when the held projector may fold.
 static MAY_FOLD: Semaphore = Semaphore::const_new(0);
 
 /// Folds as reporting does, once it may.
-#[derive(Debug, Default)]
-struct Held(Reporting);
+struct Held;
 
 impl Projector for Held {
     const NAME: &'static str = Reporting::NAME;
     const VERSION: i32 = Reporting::VERSION;
     const TABLES: &'static [&'static str] = Reporting::TABLES;
 
-    async fn apply(&mut self, batch: &Batch, tx: &Transaction<'_>) -> Result<(), ProjectError> {
+    const READS: Selection = Reporting::READS;
+
+    async fn apply(batch: &Batch, tx: &Transaction<'_>, stage: Stage) -> Result<(), ProjectError> {
         let _held = MAY_FOLD.acquire().await;
-        self.0.apply(batch, tx).await
+        Reporting::apply(batch, tx, stage).await
+    }
+
+    async fn complete(tx: &Transaction<'_>) -> Result<(), tokio_postgres::Error> {
+        Reporting::complete(tx).await
     }
 }
 
@@ -59,8 +63,7 @@ async fn a_rebuild_is_seen_for_as_long_as_it_runs() {
         all.into_iter().filter(|one| one.rebuilding).map(|one| one.projection).collect::<Vec<_>>()
     };
     assert_eq!(seen().await, [] as [&str; 0]);
-    let pool = world.pool();
-    let rebuilt = rebuild::<Held>(&pool, &world.store, RebuildOptions::default(), |_, _| {});
+    let rebuilt = world.rebuild::<Held>(compare());
     let watched = async {
         until("the rebuild is seen", async || seen().await == [Reporting::NAME]).await;
         MAY_FOLD.add_permits(1_000);

@@ -22,7 +22,7 @@ pub(super) async fn answer(
     query: &FeedQuery,
 ) -> Result<Response, Early> {
     let page = next(read, filter, query).await?;
-    let mark = Mark { source: "history", version: 1, position: Position(page.seen) };
+    let mark = Mark::of_history(Position(page.seen));
     asked.passing_answer(Format::Json, mark).json(&FeedBody::from(&page))
 }
 
