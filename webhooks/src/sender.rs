@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use reqwest::{Client, StatusCode, header, redirect::Policy};
+use reqwest::{Client, ClientBuilder, StatusCode, header, redirect::Policy};
 
 use crate::{
     WebhookError, WebhookOptions,
@@ -56,17 +56,12 @@ impl Sent {
 
 impl Sender {
     pub(crate) fn new(options: &WebhookOptions) -> Result<Self, WebhookError> {
-        let builder = Client::builder()
-            .user_agent(concat!("guildhall/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            // A proxy would look names up itself.
-            .no_proxy()
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.timeout)
-            .pool_max_idle_per_host(1);
-        let allow_insecure = options.allow_insecure;
-        let builder = if allow_insecure { builder } else { builder.dns_resolver(Arc::new(Resolver)).https_only(true) };
-        Ok(Self { client: builder.build().map_err(WebhookError::Client)?, allow_insecure })
+        // A machine without certificates can do everything else: what fails is each delivery, and says why.
+        let client = client(options).build().or_else(|error| {
+            tracing::error!(?error, "webhooks trust nobody: install the system's certificates (`ca-certificates`)");
+            client(options).tls_certs_only([]).build()
+        });
+        Ok(Self { client: client.map_err(WebhookError::Client)?, allow_insecure: options.allow_insecure })
     }
 
     /// Sends a message, signed with every secret that holds now.
@@ -100,6 +95,18 @@ impl Sender {
             }
         }
     }
+}
+
+fn client(options: &WebhookOptions) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("guildhall/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        // A proxy would look names up itself.
+        .no_proxy()
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.timeout)
+        .pool_max_idle_per_host(1);
+    if options.allow_insecure { builder } else { builder.dns_resolver(Arc::new(Resolver)).https_only(true) }
 }
 
 /// Reads the body, if it is a small one.

@@ -25,7 +25,10 @@ use crate::{
 const LONG: Duration = Duration::from_mins(2);
 
 async fn two_associations() -> World {
-    let world = World::new().await;
+    with_two_associations(World::new().await).await
+}
+
+async fn with_two_associations(world: World) -> World {
     story::tell(&world, nurses(), "nurses", "Nightingale").await;
     story::tell(&world, lawyers(), "lawyers", "Portia").await;
     world
@@ -296,7 +299,10 @@ impl Listener {
 
 #[tokio::test]
 async fn a_stream_says_every_event_as_it_comes() {
-    let world = two_associations().await;
+    // Were it not woken, it would look an hour later.
+    let hour = Duration::from_hours(1);
+    let limits = FeedLimits { heartbeat: hour, stream_lifetime: hour, ..FeedLimits::default() };
+    let world = with_two_associations(World::with_feed(limits).await).await;
     let stored = world.store.read_tenant_after(nurses(), 0, 1_000).await.unwrap();
     let mut listener = Listener::open(&world, "/v1/feed", None).await;
     for event in &stored {

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::{
-    partner::{Answer, Partner},
+    partner::{Answer, Got, Partner},
     world::{World, nurses, options},
 };
 
@@ -76,19 +76,23 @@ async fn a_node_that_was_replaced_without_noticing_moves_nothing() {
     world.credentials(nurses(), 1, &["A", "B"]).await;
     let told = Arc::new(Notify::new());
     partner.answer([Answer::When(Arc::clone(&told))]);
-    let slow = || WebhookOptions { timeout: Duration::from_mins(10), lease: Duration::from_hours(1), ..options() };
-    let zombie = world.deliver(slow()).await;
+    let slow = WebhookOptions { timeout: Duration::from_mins(10), lease: Duration::from_hours(1), ..options() };
+    // It has one place: what it delivers next shows that this turn is over.
+    let zombie = world.deliver(WebhookOptions { concurrency: 1, ..slow.clone() }).await;
     partner.wait_for(1).await;
-    // Its lease runs out while it waits, as it would if it had been paused. It would have nothing to take afterwards.
+    // Its lease runs out while it waits, as it would if it had been paused.
     let client = world.database.connect().await;
     client.batch_execute("UPDATE webhook.endpoint SET lease_until = '-infinity'").await.unwrap();
-    let other = world.deliver(slow()).await;
+    let other = world.deliver(slow).await;
     world.once(&path, |endpoint| endpoint["position"] == 2).await;
+    other.stop().await;
     told.notify_one();
-    zombie.stop().await;
+    world.credentials(nurses(), 1, &["C"]).await;
+    world.once(&path, |endpoint| endpoint["position"] == 3).await;
     let log = world.log(&path).await;
     let positions: Vec<_> = log.iter().map(|row| row["position"].as_u64().unwrap()).collect();
-    assert_eq!(positions, [1, 2], "what the zombie was told is not in the log");
-    assert_eq!(world.once(&path, |_| true).await["position"], 2);
-    other.stop().await;
+    assert_eq!(positions, [1, 2, 3], "that the zombie's message was taken is not in the log, and moved nothing");
+    let got: Vec<_> = partner.got().iter().map(Got::position).collect();
+    assert_eq!(got, [1, 1, 2, 3]);
+    zombie.stop().await;
 }

@@ -35,7 +35,9 @@ impl Api {
             lifetime: TimeDelta::hours(24),
         };
         let token = TokenKeys::parse(token_secret)?.issue(&request, Clock::system().now())?;
-        let (http, url) = (reqwest::Client::new(), format!("http://{address}"));
+        // Over plain HTTP to this machine: no certificates are needed.
+        let http = reqwest::Client::builder().tls_certs_only([]).build()?;
+        let url = format!("http://{address}");
         Ok(Self { http, url, token, receipts: vec![], latest: String::new() })
     }
 
