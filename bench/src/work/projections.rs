@@ -1,6 +1,7 @@
 //! Read models: caught up with history, built again, and built again while commands come.
 
 use std::{
+    path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -41,7 +42,7 @@ impl History {
         let notes = registered.ids.iter().cycle().take(members * (NOTES - 1));
         let events = bench.runtime.block_on(super::import::add_notes(&node.target, notes))? + members as u64 + 1;
         node.stop()?;
-        bench.runtime.block_on(async { connect(database.url()).await?.batch_execute("VACUUM ANALYZE").await })?;
+        bench.runtime.block_on(bench.machine.execute(database.url(), &["VACUUM ANALYZE".to_owned()]))?;
         Ok(Self { database, secrets, events })
     }
 
@@ -62,7 +63,7 @@ pub fn rebuild(bench: &Bench) -> anyhow::Result<Vec<Run>> {
         bench.runtime.block_on(crate::baseline::Baseline::start(&bench.machine.url(), 8, notebooks, NOTES))?;
     let rebuilt = |name: &str| -> anyhow::Result<f64> {
         bench.settle()?;
-        let mut command = rebuilding(bench, name);
+        let mut command = rebuilding(&bench.guildhall, name);
         history.secrets.tell(&mut command, database.url());
         let started = Instant::now();
         let output = command.output().context("starting guildhall rebuild")?;
@@ -78,8 +79,8 @@ pub fn rebuild(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     })
 }
 
-fn rebuilding(bench: &Bench, name: &str) -> Command {
-    let mut command = Command::new(&bench.guildhall);
+fn rebuilding(program: &Path, name: &str) -> Command {
+    let mut command = Command::new(program);
     command.args(["--json", "rebuild", name, "--repair"]);
     command
 }
@@ -130,7 +131,7 @@ pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     };
     let runs = bench.in_turn(|| {
         let before = p99()?;
-        let (during, queries, rebuilds) = while_rebuilding(bench, &ours, &history.secrets, &p99)?;
+        let (during, queries, rebuilds) = while_rebuilding(&bench.guildhall, &ours, &history.secrets, &p99)?;
         println!("  {rebuilds} rebuild(s) at work meanwhile, {queries} queries answered");
         Ok(Run { ours: during, baseline: Some(before) })
     })?;
@@ -140,27 +141,27 @@ pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
 
 /// What `measure` says while one rebuild after another is at work, and queries are answered.
 fn while_rebuilding(
-    bench: &Bench,
+    program: &Path,
     ours: &Ours,
     secrets: &Secrets,
     measure: &dyn Fn() -> anyhow::Result<Side>,
 ) -> anyhow::Result<(Side, u64, u64)> {
-    let over = AtomicBool::new(false);
+    let (over, url, target) = (AtomicBool::new(false), ours.database.url(), &ours.node.target);
     thread::scope(|scope| {
         let rebuilds = scope.spawn(|| -> anyhow::Result<u64> {
             let mut begun = 0;
             while !over.load(Ordering::Relaxed) {
-                let mut command = rebuilding(bench, "all");
+                let mut command = rebuilding(program, "all");
                 command.args(["--pace", "100000", "--shares", "1"]);
-                let mut program = Program::start(command, ours.database.url(), secrets)?;
+                let mut rebuild = Program::start(command, url, secrets)?;
                 begun += 1;
-                while !program.has_ended()? && !over.load(Ordering::Relaxed) {
+                while !rebuild.has_ended()? && !over.load(Ordering::Relaxed) {
                     thread::sleep(LOOK_EVERY);
                 }
             }
             Ok(begun)
         });
-        let queries = scope.spawn(|| query::until(&over, &ours.node.target, "/v1/directory?limit=50"));
+        let queries = scope.spawn(|| query::until(&over, target, "/v1/directory?limit=50"));
         let measured = measure();
         over.store(true, Ordering::Relaxed);
         let rebuilds = rebuilds.join().ok().context("the rebuilds panicked")??;
