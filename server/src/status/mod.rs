@@ -120,7 +120,11 @@ pub(crate) struct Limits {
 /// A database cannot be read.
 pub(crate) async fn collect(config: &Config, store: &EventStore) -> anyhow::Result<Status> {
     let client = store.pool().get().await?;
-    let relays = relay::standing(&client).await?;
+    let generation = (config.transport == Transport::Kafka).then_some(&config.kafka.topic_prefix);
+    let mut relays = relay::standing(&client).await?;
+    if let Some(prefix) = generation.filter(|prefix| relays.iter().all(|relay| relay.generation != **prefix)) {
+        relays.push(RelayStanding::not_begun(prefix.clone()));
+    }
     let projections = progress::progress(&client).await?;
     let processes = guildhall_processes::reached(&client).await?;
     let sealed = guildhall_integrity::standing(&client).await?;
@@ -133,7 +137,6 @@ pub(crate) async fn collect(config: &Config, store: &EventStore) -> anyhow::Resu
     let relayed = relays.iter().filter_map(|relay| Some((relay.position, relay.leaf_hash?)));
     let known = relayed.chain(sources.filter_map(|source| source.last));
     let history = History::read(store, head, positions.collect(), known.collect()).await?;
-    let generation = (config.transport == Transport::Kafka).then_some(&config.kafka.topic_prefix);
     Ok(Status {
         head,
         relays: relays.into_iter().map(|relay| RelayStatus::of(relay, generation, &history)).collect(),

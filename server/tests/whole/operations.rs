@@ -162,6 +162,15 @@ async fn a_node_that_serves_no_api_says_how_it_is_where_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_nobody_ever_started_is_wrong() {
+    let database = TestDatabase::create().await;
+    // Nothing listens there, and the status does not ask.
+    let server = Server::configured(database.url(), Some(("127.0.0.1:1", "never")));
+    let (status, well) = report(&server, &["status"]);
+    assert_eq!((&status["problems"], well), (&json!(["nobody relays to never"]), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lag_over_the_limit_is_wrong_and_counts_from_the_first_event_that_is_missing() {
     let database = TestDatabase::create().await;
     let mut server = founded(&database, None).await;
