@@ -39,12 +39,13 @@ tortured := GUILDHALL_TORTURE=1 GUILDHALL_TORTURE_RESULTS='$(torture_results)' $
 
 torture: ## Try for minutes instead of seconds to break the promises; writes target/torture/results.md.
 	@scripts/ensure-tools --verifier
-	@cargo test --package guildhall-event-store --package guildhall-commands --package guildhall-server --package guildhall-sandbox --no-run
+	@cargo test --package guildhall-event-store --package guildhall-commands --package guildhall-projections --package guildhall-server --package guildhall-sandbox --no-run
 	@mkdir -p $(dir $(torture_results))
 	@printf '%s, commit %s, %s cores\n\n| What was tried | What came of it |\n|---|---|\n' \
 	    "$$(date -u +%F)" "$$(git rev-parse --short HEAD)" "$$(nproc)" >$(torture_results)
 	@$(tortured) --package guildhall-event-store --test store -- --test-threads=1 cuts:: delays:: mishaps::
 	@$(tortured) --package guildhall-commands --test write_side -- --test-threads=1 stopped::
+	@$(tortured) --package guildhall-projections --test projections -- parked::one_poison
 	@$(tortured) --package guildhall-server --test whole -- --test-threads=1 torture:: integrity::attack
 	@cat $(torture_results)
 

@@ -127,9 +127,9 @@ impl<P: Projector> Again<'_, P> {
             return Err(RetryError::TooManyLeftOut { projection: P::NAME });
         }
         if dry_run {
-            tx.rollback().await?
+            tx.rollback().await?;
         } else {
-            tx.commit().await?
+            tx.commit().await?;
         }
         Ok(retried)
     }

@@ -8,6 +8,7 @@ use guildhall_projections::{
     reached,
 };
 use tokio::task::JoinSet;
+use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -29,12 +30,12 @@ impl World {
             "ALTER TABLE read.reporting_membership ADD CONSTRAINT refused CHECK (membership_id <> '{}') NOT VALID",
             id(REFUSED)
         );
-        self.client().await.batch_execute(&check).await.unwrap();
+        self.client().await.batch_execute(&check).await.expect("the table is there");
     }
 
     async fn accept(&self) {
         let drop = "ALTER TABLE read.reporting_membership DROP CONSTRAINT refused";
-        self.client().await.batch_execute(drop).await.unwrap();
+        self.client().await.batch_execute(drop).await.expect("it was refused");
     }
 
     /// A membership that begins, and is renewed so many times: the first renewal is number 2.
@@ -56,11 +57,11 @@ impl World {
     }
 
     async fn parked<P: Projector>(&self) -> Vec<parked::ParkedStream> {
-        parked::list(&*self.client().await, P::NAME).await.unwrap()
+        parked::list(&*self.client().await, P::NAME).await.expect("the list is readable")
     }
 
     async fn retry<P: Projector>(&self, stream: Option<&StreamId>) -> Vec<parked::Retried> {
-        parked::retry::<P>(&self.pool(), &self.store, stream, false).await.unwrap()
+        parked::retry::<P>(&self.pool(), &self.store, stream, false).await.expect("the projection may be folded")
     }
 
     async fn assert_equals_a_rebuild<P: Projector>(&self) {
@@ -69,15 +70,15 @@ impl World {
     }
 }
 
-/// How many streams: `GUILDHALL_POISON_STREAMS`, or a few hundred.
-fn streams() -> u128 {
-    std::env::var("GUILDHALL_POISON_STREAMS").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
+/// How many streams beside the one: a few hundred, or ten thousand when asked for the long form.
+fn others() -> u128 {
+    if std::env::var_os("GUILDHALL_TORTURE").is_some_and(|wanted| wanted == "1") { 10_000 } else { 300 }
 }
 
 #[tokio::test]
 async fn one_poison_event_among_many_streams_holds_up_no_other_and_its_stream_ends_in_the_right_state() {
     let world = World::open().await;
-    let others: Vec<u128> = (0..streams()).map(|n| REFUSED + 1 + n).collect();
+    let others: Vec<u128> = (0..others()).map(|n| REFUSED + 1 + n).collect();
     let half = others.len() / 2;
     join_all(&world, &others[..half]).await;
     world.join(REFUSED, 0..1).await;
@@ -134,7 +135,7 @@ async fn follow_partition(world: &World, parity: u128, stop: &CancellationToken)
     while !stop.is_cancelled() {
         let from = match at {
             Some(from) => from,
-            None => runner.claim(&source).await.unwrap().last_position,
+            None => runner.claim(&source).await.expect("nobody else claims it").last_position,
         };
         // A delivery that is refused is made again, from where the checkpoint is.
         at = match next_of(world, &mut runner, &source, parity, from).await {
@@ -249,12 +250,12 @@ async fn what_is_released_goes_on_without_the_events_that_cannot_be_folded_and_s
 
     // A retry by a program that reads no more of it changes nothing, and neither does a dry run.
     assert_eq!(world.retry::<Reporting>(None).await[0].parked.as_ref(), before.first());
-    let would = parked::release::<Reporting>(&world.pool(), &world.store, &stream, true).await.unwrap();
+    let foretold = parked::release::<Reporting>(&world.pool(), &world.store, &stream, true).await.unwrap();
     assert_eq!(world.parked::<Reporting>().await, before);
     assert_eq!(world.count("SELECT count(*) FROM read.reporting_membership WHERE active").await, 0);
 
     let did = parked::release::<Reporting>(&world.pool(), &world.store, &stream, false).await.unwrap();
-    assert_eq!(did, would);
+    assert_eq!(did, foretold);
     assert_eq!((did[0].waited, did[0].folded(), &did[0].parked), (4, 2, &None));
     assert_eq!(did[0].left_out.iter().map(|event| event.version).collect::<Vec<_>>(), [2, 4]);
     assert_eq!(world.count("SELECT count(*) FROM read.reporting_membership WHERE active").await, 1);
@@ -361,12 +362,12 @@ async fn delivered_while(world: &World, code: &str) -> Result<usize, RunError> {
              CREATE TRIGGER fail BEFORE INSERT ON read.reporting_plan FOR EACH ROW EXECUTE FUNCTION read.fail()"
         ))
         .await
-        .unwrap();
+        .expect("the table is there");
     let mut runner = world.runner::<Reporting>();
-    runner.claim(STORE).await.unwrap();
-    let events = world.store.read_after(0, 100).await.unwrap();
+    runner.claim(STORE).await.expect("nobody else projects");
+    let events = world.store.read_after(0, 100).await.expect("history is readable");
     let delivered = runner.deliver(delivery(events)).await;
-    client.batch_execute("DROP FUNCTION read.fail() CASCADE").await.unwrap();
+    client.batch_execute("DROP FUNCTION read.fail() CASCADE").await.expect("it was made above");
     delivered
 }
 
@@ -424,5 +425,5 @@ async fn a_server_that_has_become_a_standby_is_waited_for() {
     let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
     let refused = Runner::<Reporting>::open(pool, world.store.clone()).claim(STORE).await.unwrap_err();
     let RunError::Database(error) = &refused else { panic!("{refused:?}") };
-    assert_eq!((error.code().map(|code| code.code()), refused.may_pass()), (Some("25006"), true));
+    assert_eq!((error.code().map(SqlState::code), refused.may_pass()), (Some("25006"), true));
 }

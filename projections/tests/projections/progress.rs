@@ -37,7 +37,7 @@ impl Projector for Held {
 }
 
 async fn told(world: &World) -> Vec<Progress> {
-    progress(&*world.client().await).await.unwrap()
+    progress(&*world.client().await).await.expect("the checkpoints are readable")
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use crate::{
 
 /// A member, as far as the reader may see them: what may not be seen is null or empty.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct DirectoryMember {
     /// Who.
     member_id: Uuid,

@@ -1,5 +1,4 @@
 //! What an operator types about a running installation.
-#![expect(clippy::doc_markdown, reason = "these comments are the help that people read in a terminal")]
 
 use clap::{Args, Subcommand};
 use guildhall_event_store::StreamId;

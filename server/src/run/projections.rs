@@ -202,10 +202,10 @@ impl Outcome {
             for Missing { position, reason, .. } in left_out {
                 let _ = write!(text, "\n    left out: position {position}: {reason}");
             }
-            text += &match parked {
-                None => "; it goes on".to_owned(),
+            let _ = match parked {
+                None => write!(text, "; it goes on"),
                 Some(Waiting { first_position, reason, .. }) => {
-                    format!("; it waits at position {first_position}: {reason}")
+                    write!(text, "; it waits at position {first_position}: {reason}")
                 }
             };
         }
