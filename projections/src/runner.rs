@@ -217,7 +217,7 @@ impl<P: Projector> Runner<P> {
             let claim = self.claim_of(&source)?;
             events.retain(|event| event.position > claim.last_position);
             steps.push(Advance::over(source, claim, &events, next_offset, reached));
-            all.append(&mut events);
+            all.extend(events);
         }
         // Each source gives its own in order; a batch is in order as a whole.
         all.sort_unstable_by_key(|event| event.position);

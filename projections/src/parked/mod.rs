@@ -21,6 +21,9 @@ pub use retry::{Retried, RetryError, release, retry};
 pub(crate) use standing::counts;
 pub use standing::{StaleStream, Standing, standing};
 
+/// Where parked streams and what parked them are kept, in the schema of the tables they are missing from.
+pub(crate) const TABLES: [&str; 2] = ["parked_stream", "poison_event"];
+
 /// So many parked streams are no poisoned history but a broken program: the projection stops instead.
 pub const MOST_PARKED: usize = 1_000;
 

@@ -8,7 +8,7 @@ use guildhall_event_store::Share;
 use tokio_postgres::{Client, Error};
 
 use super::compare;
-use crate::Projector;
+use crate::{Projector, parked};
 
 /// The schema a projection is rebuilt in.
 pub(super) fn schema_of<P: Projector>() -> String {
@@ -59,11 +59,13 @@ impl Plan {
                 "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema};
                  CREATE UNLOGGED TABLE {schema}.plan
                      (version integer NOT NULL, layout bigint NOT NULL, target bigint NOT NULL, together bigint);
-                 CREATE UNLOGGED TABLE {schema}.share (number integer PRIMARY KEY, reached bigint NOT NULL);
-                 CREATE UNLOGGED TABLE {schema}.parked_stream (LIKE read.parked_stream INCLUDING ALL);
-                 CREATE UNLOGGED TABLE {schema}.poison_event (LIKE read.poison_event INCLUDING ALL)"
+                 CREATE UNLOGGED TABLE {schema}.share (number integer PRIMARY KEY, reached bigint NOT NULL)"
             ))
             .await?;
+        for table in parked::TABLES {
+            let create = format!("CREATE UNLOGGED TABLE {schema}.{table} (LIKE read.{table} INCLUDING ALL)");
+            client.batch_execute(&create).await?;
+        }
         for table in P::TABLES {
             let key = compare::key_of(client, table).await?.join(", ");
             // The primary key is all that folding needs.
