@@ -99,6 +99,18 @@ impl Context {
         self.executor.read(self.tenant(), id, view).await.map_err(|error| problem_of(&error))
     }
 
+    /// Looks for something in a stream of the same association. What any node has recorded is found.
+    ///
+    /// # Errors
+    /// History did not answer.
+    pub async fn find<A: Decide<Error: Refusal>, R>(
+        &self,
+        id: Uuid,
+        view: impl Fn(&Loaded<A>) -> Option<R>,
+    ) -> Result<Option<R>, Problem> {
+        self.executor.find(self.tenant(), id, view).await.map_err(|error| problem_of(&error))
+    }
+
     /// Requires that what a field names exists in this association. This is the wall, too: another
     /// association's thing does not exist here.
     ///
@@ -125,8 +137,8 @@ impl Context {
     /// # Errors
     /// `unknown-reference`, pointing at the field.
     pub async fn require_member(&self, id: MemberId, pointer: &'static str) -> Result<(), Problem> {
-        let known = self.look::<Member, _>(id.uuid(), |member| member.state.is_known()).await?;
-        if known { Ok(()) } else { Err(unknown(pointer, id.uuid())) }
+        let known = self.find::<Member, _>(id.uuid(), |member| member.state.is_known().then_some(())).await?;
+        known.ok_or_else(|| unknown(pointer, id.uuid()))
     }
 
     /// The plan a field names, as it is sold today.
@@ -134,13 +146,11 @@ impl Context {
     /// # Errors
     /// There is no such plan, or it is retired.
     pub async fn plan_on_sale(&self, id: PlanId, pointer: &'static str) -> Result<SoldPlan, Problem> {
-        let (sold, exists) =
-            self.look::<MembershipPlan, _>(id.uuid(), |plan| (plan.state.sold(id), plan.version > 0)).await?;
-        match sold {
-            Some(sold) => Ok(sold),
-            None if exists => Err(PlanRefusal::PlanRetired.problem().at(pointer, "this plan is no longer offered")),
-            None => Err(unknown(pointer, id.uuid())),
+        if let Some(sold) = self.find::<MembershipPlan, _>(id.uuid(), |plan| plan.state.sold(id)).await? {
+            return Ok(sold);
         }
+        self.require::<MembershipPlan>(id.uuid(), pointer).await?;
+        Err(PlanRefusal::PlanRetired.problem().at(pointer, "this plan is no longer offered"))
     }
 
     /// The plan a field names in its latest version, retired or not.
@@ -148,7 +158,7 @@ impl Context {
     /// # Errors
     /// There is no such plan.
     pub async fn plan(&self, id: PlanId, pointer: &'static str) -> Result<SoldPlan, Problem> {
-        let latest = self.look::<MembershipPlan, _>(id.uuid(), |plan| plan.state.latest(id)).await?;
+        let latest = self.find::<MembershipPlan, _>(id.uuid(), |plan| plan.state.latest(id)).await?;
         latest.ok_or_else(|| unknown(pointer, id.uuid()))
     }
 

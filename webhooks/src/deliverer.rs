@@ -199,11 +199,9 @@ impl Webhooks {
                                 (count(*) FILTER (WHERE disabled_at IS NOT NULL))::float8
                          FROM webhook.endpoint";
         let row = self.client().await?.query_one(statement, &[&self.store.clock().now()]).await?;
-        for (column, name) in
-            ["webhook_lag_positions", "webhook_lag_seconds", "webhook_endpoints_disabled"].into_iter().enumerate()
-        {
-            metrics::gauge!(name).set(row.try_get::<_, f64>(column)?);
-        }
+        metrics::gauge!("webhook_lag_positions").set(row.try_get::<_, f64>(0)?);
+        metrics::gauge!("webhook_lag_seconds").set(row.try_get::<_, f64>(1)?);
+        metrics::gauge!("webhook_endpoints_disabled").set(row.try_get::<_, f64>(2)?);
         self.drop_old_deliveries().await
     }
 }

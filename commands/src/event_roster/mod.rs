@@ -141,7 +141,7 @@ async fn is_current_at_event(
     registrant: &Registrant,
     membership_id: MembershipId,
 ) -> Result<bool, Problem> {
-    let schedule = context.look::<AssociationEvent, _>(context.id, |event| event.state.schedule()).await?;
+    let schedule = context.find::<AssociationEvent, _>(context.id, |event| event.state.schedule()).await?;
     let Some(schedule) = schedule else { return Ok(false) };
     let rules = context.association()?.status_rules.clone();
     let id = membership_id.uuid();
@@ -165,7 +165,7 @@ async fn sealed_reason(
 ) -> Result<Option<Personal<FreeText>>, Problem> {
     let Some(reason) = reason else { return Ok(None) };
     let registration = |roster: &Loaded<EventRoster>| roster.state.registration(registration_id).cloned();
-    let subject = context.look(context.id, registration).await?.map(|registration| registration.registrant.subject());
+    let subject = context.find(context.id, registration).await?.map(|registration| registration.registrant.subject());
     let subject = subject.ok_or_else(|| RosterRefusal::RegistrationUnknown.problem())?;
     context.seal(subject, &clear_text(reason)).await.map(Some)
 }

@@ -161,6 +161,25 @@ impl<A: Decide> Lane<A> {
         Ok(view(&state.known))
     }
 
+    /// Looks for something in the state; reads history where it is not there, whatever the state's age.
+    pub(super) async fn find<R>(
+        &self,
+        store: &EventStore,
+        view: impl Fn(&Loaded<A>) -> Option<R>,
+    ) -> Result<Option<R>, ExecuteError<A::Error>> {
+        let mut state = self.state.lock().await;
+        let current = !state.is_fresh() || self.has_news_for(&state);
+        if current {
+            state.catch_up(store, self).await?;
+        }
+        let found = view(&state.known);
+        if found.is_some() || current {
+            return Ok(found);
+        }
+        state.catch_up(store, self).await?;
+        Ok(view(&state.known))
+    }
+
     fn queue(&self) -> MutexGuard<'_, Option<Box<Queue<A>>>> {
         // Nothing in here can be left half done, so a panic elsewhere poisons nothing.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)

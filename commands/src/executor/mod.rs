@@ -234,6 +234,20 @@ impl Executor {
         self.shared.lanes.of::<A>(tenant, id).read(&self.shared.store, view).await
     }
 
+    /// Looks for something in a stream's state, and where it is not there, in the state as it is now: another node may have
+    /// recorded it a moment ago, and whoever sent it there was told so.
+    ///
+    /// # Errors
+    /// History did not answer.
+    pub async fn find<A: Decide, R>(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+        view: impl Fn(&Loaded<A>) -> Option<R>,
+    ) -> Result<Option<R>, ExecuteError<A::Error>> {
+        self.shared.lanes.of::<A>(tenant, id).find(&self.shared.store, view).await
+    }
+
     /// A copy of a stream's state; see [`Executor::read`] for how recent it is.
     ///
     /// # Errors

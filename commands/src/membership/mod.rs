@@ -74,14 +74,14 @@ fn one() -> u32 {
 
 /// The plan the membership is of.
 async fn plan_of(context: &Context) -> Result<PlanId, Problem> {
-    let plan = context.look::<Membership, _>(context.id, |m| m.state.plan().map(|plan| plan.plan_id)).await?;
+    let plan = context.find::<Membership, _>(context.id, |m| m.state.plan().map(|plan| plan.plan_id)).await?;
     plan.ok_or_else(|| MembershipRefusal::MembershipUnknown.problem())
 }
 
 /// A reason may say something about the member, so it is sealed as theirs.
 async fn sealed_reason(context: &Context, reason: Option<Prose>) -> Result<Option<Personal<FreeText>>, Problem> {
     let Some(reason) = reason else { return Ok(None) };
-    let member = context.look::<Membership, _>(context.id, |membership| membership.state.member_id()).await?;
+    let member = context.find::<Membership, _>(context.id, |membership| membership.state.member_id()).await?;
     let member = member.ok_or_else(|| MembershipRefusal::MembershipUnknown.problem())?;
     context.seal(member.into(), &clear_text(reason)).await.map(Some)
 }

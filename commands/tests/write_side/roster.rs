@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::{Router, body::Body, http::StatusCode};
-use guildhall_aggregates::event_roster::{Registrant, RosterEvent};
+use guildhall_aggregates::event_roster::{EventRoster, Registrant, RosterEvent};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -127,4 +127,23 @@ async fn a_place_given_back_is_offered_in_the_same_breath() {
     assert_eq!(reply.recorded(), ["RegistrationCancelled", "PlaceOffered"], "{reply:?}");
     let history = side.history(founders()).await;
     assert!(history.iter().all(|event| !String::from_utf8_lossy(&event.payload).contains("cold")));
+}
+
+#[tokio::test]
+async fn a_node_finds_a_registration_that_another_one_has_just_recorded() {
+    let side = WriteSide::start().await;
+    let (_store, other, router) = side.another_node().await;
+    open_event(&side, 10).await;
+    for n in 5_000..5_003 {
+        // What the other node knows of the roster is a moment old, and does not have this one.
+        other.find::<EventRoster, _>(founders(), EVENT, |roster| Some(roster.version)).await.expect("it can be read");
+        assert_eq!(
+            side.send("RegisterForEvent", &format!("in-{n}"), guest(n, "free")).await.status,
+            StatusCode::CREATED
+        );
+        let body = json!({"event_id": EVENT, "registration_id": Uuid::from_u128(n), "reason": "Ill."}).to_string();
+        let request = side.request("founders", "CancelRegistration", &format!("out-{n}"));
+        let reply = answer(&router, request.body(Body::from(body)).expect("well formed")).await;
+        assert_eq!(reply.recorded(), ["RegistrationCancelled"], "{reply:?}");
+    }
 }

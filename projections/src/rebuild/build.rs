@@ -271,10 +271,10 @@ struct Standing {
 }
 
 impl Standing {
-    /// The position the live tables stand at exactly, if there is one and it is not behind `rebuilt`. Sources that are at
-    /// different positions, as the partitions of a busy topic are, give none.
+    /// The position the live tables stand at exactly, if there is one and it is not behind `rebuilt`. Where a source has
+    /// folded more than another has reached, as happens with the partitions of a busy topic, there is none.
     fn comparable_after(&self, rebuilt: u64) -> Option<u64> {
-        (self.sources > 0 && self.reached >= self.furthest && self.furthest >= rebuilt).then_some(self.furthest)
+        (self.sources > 0 && self.reached >= self.furthest && self.reached >= rebuilt).then_some(self.reached)
     }
 }
 
