@@ -143,7 +143,8 @@ impl Worker {
     async fn note(&mut self) {
         let Some(member) = self.someone() else { return };
         if self.dice.below(2) == 0 {
-            let text = format!("Called at {}.", self.dice.below(24));
+            // The note that is the latest already would not be recorded again.
+            let text = format!("Call {} of {}.", self.sent, self.number);
             self.order("AddNote", json!({ "member_id": member, "text": text })).await;
             return;
         }
