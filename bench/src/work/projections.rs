@@ -22,6 +22,9 @@ use crate::{
 /// Events in each stream, on both sides: the member on record, and notes about them.
 const NOTES: usize = 10;
 
+/// Members whose notes stand between each other's.
+const AT_A_TIME: usize = 10_000;
+
 /// Workers of the baseline where several may work at once.
 const WORKERS: usize = 8;
 
@@ -39,7 +42,8 @@ impl History {
     pub fn make(bench: &Bench) -> anyhow::Result<Self> {
         let members = bench.size.projected / NOTES;
         let Ours { node, members: registered, secrets, database, .. } = Ours::start(bench, members)?;
-        let notes = registered.ids.iter().cycle().take(members * (NOTES - 1));
+        // As many members at a time as a node has in memory, or every note would be a cold load.
+        let notes = registered.ids.chunks(AT_A_TIME).flat_map(|some| std::iter::repeat_n(some, NOTES - 1).flatten());
         let events = bench.runtime.block_on(super::import::add_notes(&node.target, notes))? + members as u64 + 1;
         node.stop()?;
         bench.runtime.block_on(bench.machine.execute(database.url(), &["VACUUM ANALYZE".to_owned()]))?;
