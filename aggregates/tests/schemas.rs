@@ -116,10 +116,10 @@ fn schemas_say_what_is_read<E: StoredEvent>() {
         }
     }
     assert!(accepted > 0 && refused > accepted, "{accepted} accepted, {refused} refused");
-    let sampled: BTreeSet<_> = samples.iter().map(|sample| (sample.type_name.as_str(), sample.version)).collect();
+    let shown: BTreeSet<_> = samples.iter().map(|sample| (sample.type_name.as_str(), sample.version)).collect();
     let described = schema::all().iter().filter(|schema| schema.category == E::CATEGORY);
     let described: BTreeSet<_> = described.map(|schema| (schema.type_name, schema.version)).collect();
-    assert_eq!(described, sampled);
+    assert_eq!(described, shown);
 }
 
 #[test]

@@ -56,9 +56,13 @@ async fn every_schema_is_served_to_everybody_and_can_be_kept() {
         let changed = get(&url, Some("\"another\"")).await;
         assert_eq!(changed.text().await.expect("a text"), first.text().await.expect("a text"));
     }
-    for path in
-        ["member/MemberRegistered/2", "member/Nothing/1", "nobody/MemberRegistered/1", "member/MemberRegistered/x"]
-    {
+    for path in [
+        "member/MemberRegistered/2",
+        "member/Nothing/1",
+        "nobody/MemberRegistered/1",
+        "member/MemberRegistered/x",
+        "%ff/%2f/1",
+    ] {
         let missing = get(&format!("{}/v1/schemas/{path}", server.url()), None).await;
         let found = (missing.status(), header(&missing, "Content-Type"));
         assert_eq!(found, (StatusCode::NOT_FOUND, "application/problem+json"), "{path}");
