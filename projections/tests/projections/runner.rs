@@ -168,6 +168,24 @@ async fn what_several_sources_deliver_is_folded_together_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn history_that_lost_what_was_folded_is_noticed() {
+    let world = World::open().await;
+    story::tell(&world, tenant(1)).await;
+    let mut runner = world.runner::<Reporting>();
+    runner.check_history().await.unwrap();
+    runner.claim("kafka:g1.members:0").await.unwrap();
+    let events = history(&world).await;
+    let (next_offset, reached) = (9, events.last().unwrap().position);
+    let source = "kafka:g1.members:0".to_owned();
+    runner.deliver(vec![Delivery { source, events, next_offset, reached }]).await.unwrap();
+    runner.check_history().await.unwrap();
+    let client = world.client().await;
+    client.batch_execute("UPDATE read.checkpoint SET last_hash = sha256('another event')").await.unwrap();
+    let differs = runner.check_history().await.unwrap_err();
+    assert!(matches!(differs, RunError::HistoryDiffers { position, .. } if position == reached), "{differs:?}");
+}
+
+#[tokio::test]
 async fn a_position_is_reached_when_every_declared_source_has_reached_it() {
     let world = World::open().await;
     let client = world.client().await;

@@ -1,5 +1,6 @@
 //! The whole house: the real binary on a real Postgres, and a real Kafka where it matters.
 
+mod carried;
 mod chaos;
 mod descriptions;
 mod dice;

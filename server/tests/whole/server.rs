@@ -52,9 +52,46 @@ impl Server {
         }
         set(&mut config);
         let home = TempDir::new().expect("a folder for the configuration");
+        Self::with(home, config)
+    }
+
+    fn with(home: TempDir, config: Config) -> Self {
         let text = toml::to_string(&config).expect("a configuration is TOML");
         std::fs::write(home.path().join("guildhall.toml"), text).expect("the configuration is written");
         Self { home, config, child: None, address: String::new() }
+    }
+
+    /// Another process of the same installation; it does not run yet.
+    pub(crate) fn beside(&self) -> Self {
+        Self::with(TempDir::new().expect("a folder for the configuration"), self.config.clone())
+    }
+
+    /// The same installation with another generation of topics.
+    pub(crate) fn beside_with_topics(&self, prefix: &str) -> Self {
+        let mut config = self.config.clone();
+        prefix.clone_into(&mut config.kafka.topic_prefix);
+        Self::with(TempDir::new().expect("a folder for the configuration"), config)
+    }
+
+    /// Starts a role that serves nothing, such as `relay`. What it logs is kept for [`Server::ended`].
+    pub(crate) fn spawn(&mut self, arguments: &[&str]) {
+        let log = std::fs::File::create(self.home.path().join("log")).expect("the log can be written");
+        let child = self.command(arguments).stdout(Stdio::null()).stderr(log).spawn().expect("the binary starts");
+        self.child = Some(child);
+    }
+
+    /// Waits until it has ended by itself, and gives whether it ended well and what it logged.
+    pub(crate) async fn ended(&mut self) -> (bool, String) {
+        let child = self.child.as_mut().expect("it was started");
+        let started = Instant::now();
+        let status = loop {
+            match child.try_wait().expect("a child can be looked after") {
+                Some(status) => break status,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            assert!(started.elapsed() < DEADLINE, "it did not end within {DEADLINE:?}");
+        };
+        (status.success(), std::fs::read_to_string(self.home.path().join("log")).expect("the log can be read"))
     }
 
     /// Starts roles, such as `all`, and waits until they serve.
