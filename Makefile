@@ -9,7 +9,7 @@ node_modules := $(abspath .guildhall/node/node_modules)
 
 skip_kafka := $(filter 1,$(SKIP_KAFKA))
 
-.PHONY: help demo test torture check bench schemathesis books eventstoredb-clients topics webhooks docs clean-data
+.PHONY: help demo test torture chaos check bench schemathesis books eventstoredb-clients topics webhooks docs clean-data
 .DEFAULT_GOAL := help
 
 help: ## List what can be done.
@@ -48,6 +48,19 @@ torture: ## Try for minutes instead of seconds to break the promises; writes tar
 	@$(tortured) --package guildhall-projections --test projections -- parked::one_poison
 	@$(tortured) --package guildhall-server --test whole -- --test-threads=1 torture:: integrity::attack
 	@cat $(torture_results)
+
+chaos_results := $(abspath $(target)/chaos/results.md)
+
+chaos: ## Break an installation of real processes again and again, and see that nothing is lost; writes target/chaos/results.md.
+#   MINUTES=30     how long something breaks every few seconds
+#   SEED=N         break the same things again
+	@scripts/ensure-tools --kafka
+	@cargo test --package guildhall-server --package guildhall-sandbox --no-run
+	@mkdir -p $(dir $(chaos_results))
+	@printf '%s, commit %s, %s cores\n\n' "$$(date -u +%F)" "$$(git rev-parse --short HEAD)" "$$(nproc)" >$(chaos_results)
+	@GUILDHALL_CHAOS=1 GUILDHALL_CHAOS_RESULTS='$(chaos_results)' MINUTES='$(MINUTES)' SEED='$(SEED)' GUILDHALL_TEST_KAFKA=its-own \
+	    $(sandbox) run -- cargo test --package guildhall-server --test whole -- --nocapture chaos::
+	@cat $(chaos_results)
 
 check: ## Check format, lints, documentation and the rules of the house.
 	@scripts/ensure-tools --no-postgres
