@@ -34,7 +34,7 @@ pub(crate) struct Advance {
     from_position: u64,
     pub(crate) next_offset: i64,
     pub(crate) last_position: u64,
-    last_hash: Option<[u8; 32]>,
+    pub(crate) last_hash: Option<[u8; 32]>,
     pub(crate) reached: u64,
 }
 
@@ -71,18 +71,6 @@ pub async fn reached(client: &Client, projection: &str) -> Result<u64, tokio_pos
         )
         .await?;
     Ok(row.get::<_, i64>(0).cast_unsigned())
-}
-
-/// The furthest position that any source has folded, and the leaf hash of the event there; none where nothing was folded
-/// since the last rebuild.
-pub(crate) async fn furthest(
-    client: &Client,
-    projection: &str,
-) -> Result<Option<(u64, Vec<u8>)>, tokio_postgres::Error> {
-    let sql = "SELECT last_position, last_hash FROM read.checkpoint WHERE projection = $1 AND last_hash IS NOT NULL \
-               ORDER BY last_position DESC LIMIT 1";
-    let row = client.query_opt(sql, &[&projection]).await?;
-    Ok(row.map(|row| (row.get::<_, i64>(0).cast_unsigned(), row.get(1))))
 }
 
 /// Makes the checkpoints of sources that nobody has claimed yet, so that [`reached`] waits for them, too; and for no others.

@@ -74,13 +74,22 @@ async fn partitions_without_events_are_told_how_far_history_is() {
 
 #[tokio::test]
 async fn a_reader_goes_on_where_its_own_checkpoint_says() {
+    goes_on(GroupProtocol::Classic).await;
+}
+
+#[tokio::test]
+async fn a_reader_in_a_group_of_the_brokers_goes_on_where_its_own_checkpoint_says() {
+    goes_on(GroupProtocol::Consumer).await;
+}
+
+async fn goes_on(protocol: GroupProtocol) {
     let Some(world) = World::open().await else { return };
     let relay = world.relay();
     world.append(40, 25).await;
-    let mut first = Reader::start(&world, GroupProtocol::Classic, Arc::default());
+    let mut first = Reader::start(&world, protocol, Arc::default());
     first.read_events(300).await;
     let applied = first.shutdown().await;
-    let mut second = Reader::start(&world, GroupProtocol::Classic, applied);
+    let mut second = Reader::start(&world, protocol, applied);
     second.read_to(1_000).await;
     second.assert_has_exactly(&world.history().await, &world.kafka.prefix);
     relay.shutdown().await;
@@ -88,13 +97,22 @@ async fn a_reader_goes_on_where_its_own_checkpoint_says() {
 
 #[tokio::test]
 async fn readers_of_one_group_share_the_partitions_and_apply_each_event_once() {
+    share(GroupProtocol::Classic).await;
+}
+
+#[tokio::test]
+async fn readers_of_one_group_of_the_brokers_share_the_partitions_and_apply_each_event_once() {
+    share(GroupProtocol::Consumer).await;
+}
+
+async fn share(protocol: GroupProtocol) {
     let Some(world) = World::open().await else { return };
     let relay = world.relay();
     world.append(40, 10).await;
-    let mut one = Reader::start(&world, GroupProtocol::Classic, Arc::default());
+    let mut one = Reader::start(&world, protocol, Arc::default());
     one.read_to(400).await;
     // Both write to the same checkpoints, as two nodes write to one database.
-    let mut other = Reader::start(&world, GroupProtocol::Classic, one.shared());
+    let mut other = Reader::start(&world, protocol, one.shared());
     let mut others = 0;
     within("both to have a share", async {
         // Each round of history gives everybody something; the group needs a moment to agree.

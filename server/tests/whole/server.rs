@@ -80,18 +80,22 @@ impl Server {
         self.child = Some(child);
     }
 
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).expect("the log can be read")
+    }
+
     /// Waits until it has ended by itself, and gives whether it ended well and what it logged.
     pub(crate) async fn ended(&mut self) -> (bool, String) {
-        let child = self.child.as_mut().expect("it was started");
         let started = Instant::now();
         let status = loop {
+            let child = self.child.as_mut().expect("it was started");
             match child.try_wait().expect("a child can be looked after") {
                 Some(status) => break status,
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
-            assert!(started.elapsed() < DEADLINE, "it did not end within {DEADLINE:?}");
+            assert!(started.elapsed() < DEADLINE, "it did not end within {DEADLINE:?}: {}", self.log());
         };
-        (status.success(), std::fs::read_to_string(self.home.path().join("log")).expect("the log can be read"))
+        (status.success(), self.log())
     }
 
     /// Starts roles, such as `all`, and waits until they serve.

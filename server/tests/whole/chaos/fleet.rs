@@ -51,6 +51,7 @@ struct Member {
 /// All of it. What takes long to start again is behind a lock of its own, so that other things can happen meanwhile.
 pub(super) struct Fleet {
     server: Server,
+    protocol: &'static str,
     associations: &'static [&'static str],
     logs: TempDir,
     crew: Vec<Member>,
@@ -61,10 +62,10 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts everybody. `associations` are whom the load acts for.
+    /// Starts everybody. `associations` are whom the load acts for; `topics` are their prefix and how groups share them.
     pub(super) fn start(
         database_url: &str,
-        prefix: &str,
+        [prefix, protocol]: [&'static str; 2],
         associations: &'static [&'static str],
         kafka: KafkaCluster,
         postgres: Postgres,
@@ -72,7 +73,8 @@ impl Fleet {
         let server = Server::configured(database_url, Some((&kafka.brokers(), prefix)));
         let (kafka, postgres) = (Arc::new(Mutex::new(kafka)), Arc::new(Mutex::new(postgres)));
         let (logs, serving) = (TempDir::new().expect("a folder for the logs"), watch::Sender::new(Vec::new()));
-        let mut fleet = Self { server, associations, logs, crew: vec![], started: 0, serving, kafka, postgres };
+        let mut fleet =
+            Self { server, protocol, associations, logs, crew: vec![], started: 0, serving, kafka, postgres };
         for role in CREW {
             fleet.enlist(role);
         }
@@ -96,6 +98,7 @@ impl Fleet {
         command
             .env("GUILDHALL_KAFKA__REPLICATION_FACTOR", "3")
             .env("GUILDHALL_KAFKA__PARTITIONS", PARTITIONS.to_string())
+            .env("GUILDHALL_KAFKA__GROUP_PROTOCOL", self.protocol)
             .env("GUILDHALL_DATABASE__POOL_SIZE", "8")
             .env("GUILDHALL_LOG__FILTER", "warn,guildhall_kafka=info")
             .stdout(if member.role == Role::Serve { Stdio::piped() } else { log.try_clone().expect("a file").into() })

@@ -45,6 +45,8 @@ struct Form {
     minutes: f64,
     seed: u64,
     pause_ms: u64,
+    /// How projectors share partitions: the seed decides.
+    protocol: &'static str,
     /// How many acknowledged commands are sent once more in the end.
     sent_again: usize,
 }
@@ -55,11 +57,12 @@ impl Form {
         let number = |name| env::var(name).ok().filter(|text| !text.is_empty());
         let seed = number("SEED")
             .map_or_else(|| Uuid::now_v7().as_u64_pair().1, |seed| seed.parse().expect("SEED is a number"));
+        let protocol = if seed % 2 == 0 { "classic" } else { "consumer" };
         if env::var("GUILDHALL_CHAOS").is_ok_and(|wanted| wanted == "1") {
             let minutes = number("MINUTES").map_or(30.0, |minutes| minutes.parse().expect("MINUTES is a number"));
-            return Self { minutes, seed, pause_ms: 300, sent_again: 5_000 };
+            return Self { minutes, seed, pause_ms: 300, protocol, sent_again: 5_000 };
         }
-        Self { minutes: 0.75, seed, pause_ms: 150, sent_again: 500 }
+        Self { minutes: 0.75, seed, pause_ms: 150, protocol, sent_again: 500 }
     }
 }
 
@@ -76,7 +79,8 @@ async fn nothing_is_lost_doubled_or_reordered_while_everything_breaks() {
     let database = TestDatabase::create_on(&postgres.url()).await.expect("a database");
     let (brokers, url) = (kafka.brokers(), database.url().to_owned());
     let prefix = "chaos";
-    let started = spawn_blocking(move || Fleet::start(&url, prefix, ASSOCIATIONS, kafka, postgres));
+    let protocol = form.protocol;
+    let started = spawn_blocking(move || Fleet::start(&url, [prefix, protocol], ASSOCIATIONS, kafka, postgres));
     let fleet = started.await.expect("starting does not panic");
 
     let (fleet, record, load, acknowledged) = under_load(fleet, &form, database.url()).await;
@@ -200,7 +204,9 @@ async fn same_receipts(fleet: &Fleet, acknowledged: &[Acknowledged], most: usize
 
 /// What was injected, and the seed that brings it again.
 fn told(form: &Form, record: &[String]) -> String {
-    format!("Seed {}, {} minutes, {} entries:\n\n{}\n", form.seed, form.minutes, record.len(), record.join("\n"))
+    let Form { seed, minutes, protocol, .. } = form;
+    let entries = record.len();
+    format!("Seed {seed}, {minutes} minutes, groups by {protocol}, {entries} entries:\n\n{}\n", record.join("\n"))
 }
 
 /// Shows what was injected where the test fails.
