@@ -209,7 +209,9 @@ impl Session {
         if self.compares && !worker.unlike(&[shown_by.stands_at()])?.is_empty() {
             worker.must_be_ours()?;
             note_forged(place, shown_by);
-            self.lanes().get_mut(&place).map(|lane| lane.pass_over(shown_by.offset));
+            if let Some(lane) = self.lanes().get_mut(&place) {
+                lane.pass_over(shown_by.offset);
+            }
             return Ok(());
         }
         match usize::try_from(until - after) {
@@ -266,7 +268,9 @@ impl Session {
             if forged.is_empty() {
                 continue;
             }
-            forged.iter().for_each(|told| note_forged(*place, *told));
+            for told in &forged {
+                note_forged(*place, *told);
+            }
             refused.extend(forged.iter().map(|told| (*place, told.offset)));
             lane.go_back();
             let (partition, next) = (place.number(), Offset::Offset(lane.next_offset()));

@@ -168,18 +168,7 @@ async fn a_database_that_came_back_without_its_end_halts_relay_and_projectors() 
         });
         copied.await.expect("copying does not panic")
     };
-    let mut token = String::new();
-    for number in 0..5 {
-        let body = json!({ "kind": "person", "name": { "display": "Grace" } });
-        let receipt = eventually("a receipt", || async {
-            match client.send("RegisterMember", &format!("after-{number}"), &body).await {
-                Ok((200 | 201, receipt)) => Some(receipt),
-                Ok((503 | 504, _)) | Err(_) => None,
-                other => panic!("a member is answered {other:?}"),
-            }
-        });
-        token = receipt.await["token"].as_str().expect("a token").to_owned();
-    }
+    let token = written_to_the_end(&client).await;
     caught_up(&client, &token).await;
     server.kill();
     let back = spawn_blocking(move || {
@@ -203,6 +192,23 @@ async fn a_database_that_came_back_without_its_end_halts_relay_and_projectors() 
     assert!(!well && why.iter().any(|why| said.contains(why)), "{said}");
     drop(server);
     spawn_blocking(move || drop(postgres)).await.expect("stopping does not panic");
+}
+
+/// Writes what will be lost, as soon as the node is connected again, and gives the last receipt's token.
+async fn written_to_the_end(client: &Client) -> String {
+    let mut token = String::new();
+    for number in 0..5 {
+        let body = json!({ "kind": "person", "name": { "display": "Grace" } });
+        let receipt = eventually("a receipt", || async {
+            match client.send("RegisterMember", &format!("after-{number}"), &body).await {
+                Ok((200 | 201, receipt)) => Some(receipt),
+                Ok((503 | 504, _)) | Err(_) => None,
+                other => panic!("a member is answered {other:?}"),
+            }
+        });
+        receipt.await["token"].as_str().expect("a token").clone_into(&mut token);
+    }
+    token
 }
 
 /// Copies a folder with its owners and modes.

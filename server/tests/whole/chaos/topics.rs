@@ -71,8 +71,8 @@ fn read_partition(consumer: &BaseConsumer, topic: &str, place: Place, carried: &
     let (mut decoder, mut events, mut reached) = (Decoder::default(), Vec::new(), 0);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let at = consumer.position().expect("a position").elements().first().map_or(Offset::Invalid, |at| at.offset());
-        if end == 0 || matches!(at, Offset::Offset(at) if at >= end) {
+        let at = consumer.position().expect("a position");
+        if end == 0 || at.elements().iter().any(|at| matches!(at.offset(), Offset::Offset(at) if at >= end)) {
             return events;
         }
         assert!(Instant::now() < deadline, "{topic}/{partition} could not be read to its end");

@@ -67,8 +67,11 @@ pub(super) async fn acknowledged_once(
     let notes = postgres.query_one(notes, &[]).await.expect("history can be counted");
     let (notes, commands): (i64, i64) = (notes.get(0), notes.get(1));
     assert_eq!(notes, commands, "no command took effect twice");
-    let noted = count(acknowledged.iter().filter(|command| command.name == "AddNote").count());
-    assert!((noted..=noted + count(under_way)).contains(&notes), "{noted} notes were acknowledged, {notes} are stored");
+    let told_of = count(acknowledged.iter().filter(|command| command.name == "AddNote").count());
+    assert!(
+        (told_of..=told_of + count(under_way)).contains(&notes),
+        "{told_of} notes were acknowledged, {notes} are stored"
+    );
 }
 
 /// What the read models ought to say, from an independent and naive fold: a line of words and a number for each figure.
