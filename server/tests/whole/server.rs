@@ -52,10 +52,10 @@ impl Server {
         }
         set(&mut config);
         let home = TempDir::new().expect("a folder for the configuration");
-        Self::with(home, config)
+        Self::at_home(home, config)
     }
 
-    fn with(home: TempDir, config: Config) -> Self {
+    fn at_home(home: TempDir, config: Config) -> Self {
         let text = toml::to_string(&config).expect("a configuration is TOML");
         std::fs::write(home.path().join("guildhall.toml"), text).expect("the configuration is written");
         Self { home, config, child: None, address: String::new() }
@@ -63,14 +63,14 @@ impl Server {
 
     /// Another process of the same installation; it does not run yet.
     pub(crate) fn beside(&self) -> Self {
-        Self::with(TempDir::new().expect("a folder for the configuration"), self.config.clone())
+        Self::at_home(TempDir::new().expect("a folder for the configuration"), self.config.clone())
     }
 
     /// The same installation with another generation of topics.
     pub(crate) fn beside_with_topics(&self, prefix: &str) -> Self {
         let mut config = self.config.clone();
         prefix.clone_into(&mut config.kafka.topic_prefix);
-        Self::with(TempDir::new().expect("a folder for the configuration"), config)
+        Self::at_home(TempDir::new().expect("a folder for the configuration"), config)
     }
 
     /// Starts a role that serves nothing, such as `relay`. What it logs is kept for [`Server::ended`].
