@@ -31,7 +31,8 @@ pub trait Projector: Send + Sync + 'static {
 
     /// Makes the rows that [`Stage::Build`] has left out, once all of history is folded.
     fn complete(tx: &Transaction<'_>) -> impl Future<Output = Result<(), tokio_postgres::Error>> + Send {
-        let _nothing_left_out = tx;
+        // Nothing was left out.
+        let _ = tx;
         async { Ok(()) }
     }
 }

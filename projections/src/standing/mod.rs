@@ -85,9 +85,9 @@ pub(crate) async fn apply(
     if stage == Stage::Build {
         return Ok(());
     }
-    let mut stale: BTreeMap<[Uuid; 2], MembershipRow> = memberships_of(tx, tables, &died).await?;
-    stale.extend(touched.changed().map(|row| (row.key(), row.clone())));
-    compute_spans(tx, tables, stale.values()).await?;
+    let mut outdated: BTreeMap<[Uuid; 2], MembershipRow> = memberships_of(tx, tables, &died).await?;
+    outdated.extend(touched.changed().map(|row| (row.key(), row.clone())));
+    compute_spans(tx, tables, outdated.values()).await?;
     for tenant in ruled {
         let mut after = Uuid::nil();
         loop {

@@ -65,7 +65,7 @@ impl World {
     }
 
     async fn assert_equals_a_rebuild<P: Projector>(&self) {
-        let report = self.rebuild::<P>(compare()).await.unwrap();
+        let report = self.rebuild::<P>(compare()).await.expect("history can be folded");
         assert!(report.equal() && report.parked == 0, "{report:?}");
     }
 }

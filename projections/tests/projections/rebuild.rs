@@ -136,7 +136,9 @@ async fn stopped_on_its_way<P: Projector>(world: &World) -> u64 {
     let Err(RebuildError::Stopped { position, .. }) = stopped else {
         panic!("it should have been stopped: {stopped:?}")
     };
-    assert!(position >= seen.load(Ordering::Relaxed) && position < world.store.head().await.unwrap());
+    assert!(
+        position >= seen.load(Ordering::Relaxed) && position < world.store.head().await.expect("history is readable")
+    );
     position
 }
 
