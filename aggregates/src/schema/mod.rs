@@ -3,9 +3,9 @@
 //!
 //! A schema says what must be read under a version, not what is written today: a property that older events of the
 //! version lack is not required, and one that nobody knows is no error. So a property may be added, if it need not be
-//! there; everything else that changes is another version ([`changes`] tells the two apart).
+//! there; everything else that changes is another version (the module `changes` tells the two apart).
 //!
-//! To raise a version: name it in [`StoredEvent::RAISED`](crate::StoredEvent::RAISED), write the upcaster and a golden
+//! To raise a version: name it in [`StoredEvent::RAISED`], write the upcaster and a golden
 //! sample, and keep the schema of the version before in `OLDER`, because its events stay.
 
 mod changes;
