@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What the topic's name ends with.
-const SUFFIX: &str = "deadletters";
+pub(crate) const SUFFIX: &str = "deadletters";
 
 /// The topic of dead letters. Nothing is asked of Kafka before the first one.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl DeadLetterTopic {
     }
 }
 
-fn headers(event: &RecordedEvent, projection: &str, reason: &str, public_url: &str) -> OwnedHeaders {
+/// The headers of an event's letter.
+pub(crate) fn headers(event: &RecordedEvent, projection: &str, reason: &str, public_url: &str) -> OwnedHeaders {
     let id = event.event_id.to_string();
     let own = [
         ("ce_id", format!("{id}.{projection}")),

@@ -86,6 +86,30 @@ pub(super) fn event_type(schema: &EventSchema) -> String {
     format!("{}{}.{}", envelope::TYPE_PREFIX, schema.category, schema.type_name)
 }
 
+/// What is the same in every dead letter's headers.
+pub(super) fn of_dead_letters() -> Value {
+    let mut headers = of_events();
+    headers["description"] = "The attributes of the event, but for its identity, and why it was not folded.".into();
+    if let Some(properties) = headers["properties"].as_object_mut() {
+        properties.remove("ce_prevposition");
+        let id = json!({
+            "description": "The event's own identity, a dot and the read model: the same whenever it is sent again.",
+            "type": "string",
+            "pattern": format!(r"^{UUID}\.[a-z_]+$"),
+        });
+        let event = properties.insert("ce_id".to_owned(), id);
+        properties.insert("ce_eventid".to_owned(), event.unwrap_or_default());
+        let text = |description: &str| json!({ "type": "string", "minLength": 1, "description": description });
+        properties.insert("ce_projection".to_owned(), text("The read model that could not fold it."));
+        properties.insert("ce_reason".to_owned(), text("Why, without personal data."));
+    }
+    if let Some(required) = headers["required"].as_array_mut() {
+        required.retain(|name| name != "ce_prevposition");
+        required.extend(["ce_eventid", "ce_projection", "ce_reason"].map(Value::from));
+    }
+    headers
+}
+
 /// The headers of a watermark.
 pub(super) fn of_watermarks() -> Value {
     json!({

@@ -9,12 +9,13 @@ mod headers;
 use guildhall_aggregates::schema::{self, EventSchema};
 use serde_json::{Map, Value, json};
 
-use crate::{checkpoints, options::KafkaOptions, topics::Topic};
+use crate::{checkpoints, dead_letters, options::KafkaOptions, topics::Topic};
 
 const BINDING_VERSION: &str = "0.5.0";
 /// The message that is no event, in every channel of events.
 const WATERMARK: &str = "watermark";
 const CHECKPOINT: &str = "checkpoint";
+const DEAD_LETTER: &str = "deadletter";
 
 /// The document.
 pub fn document() -> Value {
@@ -88,6 +89,10 @@ fn channels(defaults: &KafkaOptions) -> Value {
     let kept = json!({ "retention.ms": -1, "retention.bytes": -1 });
     let checkpoints = channel(checkpoints::SUFFIX, about, [CHECKPOINT.to_owned()].into_iter(), 1, &kept);
     channels.insert(checkpoints::SUFFIX.to_owned(), checkpoints);
+    let about =
+        "Events that a read model of ours could not fold, each at least once. The topic is made with the first.";
+    let dead_letters = channel(dead_letters::SUFFIX, about, [DEAD_LETTER.to_owned()].into_iter(), 1, &kept);
+    channels.insert(dead_letters::SUFFIX.to_owned(), dead_letters);
     channels.into()
 }
 
@@ -114,7 +119,7 @@ fn channel(
 }
 
 fn operations() -> Value {
-    let suffixes = Topic::ALL.into_iter().map(Topic::suffix).chain([checkpoints::SUFFIX]);
+    let suffixes = Topic::ALL.into_iter().map(Topic::suffix).chain([checkpoints::SUFFIX, dead_letters::SUFFIX]);
     let operation = |suffix: &str| {
         let summary = format!("Read the topic {suffix}.");
         let operation = json!({ "action": "receive", "channel": reference("channels", suffix), "summary": summary });
@@ -151,6 +156,19 @@ fn messages() -> Value {
             } },
         }),
     );
+    messages.insert(
+        DEAD_LETTER.to_owned(),
+        json!({
+            "title": "Dead letter",
+            "summary": "An event that a read model could not fold: its stream is missing there from `ce_position` on.",
+            "headers": reference("components/schemas", "DeadLetterHeaders"),
+            "payload": { "description": "The event's payload as it is stored, which may be what is wrong with it." },
+            "bindings": { "kafka": {
+                "key": { "type": "string", "description": "The association and the stream." },
+                "bindingVersion": BINDING_VERSION,
+            } },
+        }),
+    );
     messages.into()
 }
 
@@ -178,6 +196,7 @@ fn schemas() -> Value {
     let mut schemas: Map<_, _> = schema::all().iter().map(|schema| (name(schema), payload(schema))).collect();
     schemas.insert("EventHeaders".to_owned(), headers::of_events());
     schemas.insert("WatermarkHeaders".to_owned(), headers::of_watermarks());
+    schemas.insert("DeadLetterHeaders".to_owned(), headers::of_dead_letters());
     schemas.insert("SignedCheckpoint".to_owned(), json!({
         "description": "A C2SP checkpoint in a C2SP signed note; docs/formats/bundle.md has its lines.",
         "type": "string",
@@ -287,6 +306,8 @@ mod tests {
         };
         let headers = written(&event_headers(&event, 4, "https://guildhall.example"));
         assert_described("/components/messages/member.MemberForgotten.v1/headers", "EventHeaders", &headers);
+        let letter = written(&dead_letters::headers(&event, "directory", "no reason", "https://guildhall.example"));
+        assert_described("/components/messages/deadletter/headers", "DeadLetterHeaders", &letter);
         event.schema_version = 2;
         let another = written(&event_headers(&event, 4, "https://guildhall.example"));
         assert!(!validator("/components/messages/member.MemberForgotten.v1/headers").is_valid(&another.into()));
