@@ -11,6 +11,7 @@
 //! slice's `routes`, and a row for it in `tests/read_api/walls.rs`, which tries it with two associations.
 
 mod answer;
+mod arrived;
 mod audit;
 mod billing;
 mod csv;
@@ -28,6 +29,7 @@ mod stale;
 mod state;
 mod status;
 
+pub use arrived::Arrived;
 pub use feed::{Feed, FeedLimits};
 pub use state::{ReadLimits, ReadState};
 use utoipa::openapi::OpenApi;

@@ -12,14 +12,11 @@ use guildhall_projections::{Projector, parked};
 use guildhall_web::{Position, Problem, TokenKeys, problem::kind};
 
 use crate::{
-    Feed,
+    Arrived, Feed,
     answer::{Asked, Mark},
     problems,
     stale::Stale,
 };
-
-/// How long a waiting read pauses before it looks again: from the first to the last of these.
-const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
 /// How much a read may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +40,8 @@ pub struct ReadState {
     /// Connections to the database that holds the read models. Give them a `statement_timeout`: it ends the
     /// queries of callers who have long gone.
     pub pool: Pool,
+    /// How far read models were seen to be, for those who wait for one.
+    pub arrived: Arrived,
     /// The keys that verify callers' tokens.
     pub keys: TokenKeys,
     /// How much a read may ask for.
@@ -69,8 +68,8 @@ pub(crate) struct Reading {
 }
 
 impl ReadState {
-    /// Reads what a projection has of the caller's association, once it has come as far as asked; or as it stands when it does not within the limit, unless the
-    /// caller would rather have no answer than an older one.
+    /// Reads what a projection has of the caller's association, once it has come as far as asked; or as it stands when it does
+    /// not within the limit, unless the caller would rather have no answer than an older one.
     ///
     /// # Errors
     /// `position-not-reached` where that caller has to come again.
@@ -113,16 +112,9 @@ impl ReadState {
 
     /// Reads once the projection is there, or when the longest wait is over.
     async fn reading_once_at<P: Projector>(&self, tenant: TenantId, wanted: Position) -> Result<Reading, Problem> {
-        let started = Instant::now();
-        let [mut pause, longest] = PAUSES;
-        loop {
-            tokio::time::sleep(pause).await;
-            let reading = self.reading_now::<P>(tenant).await?;
-            if reading.mark.position >= wanted || started.elapsed() >= self.limits.max_wait {
-                return Ok(reading);
-            }
-            pause = (pause * 2).min(longest);
-        }
+        let until = Instant::now() + self.limits.max_wait;
+        self.arrived.wait(&self.pool, P::NAME, wanted, until).await?;
+        self.reading_now::<P>(tenant).await
     }
 
     /// Reads history itself, which is always as far as any token.

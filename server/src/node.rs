@@ -8,7 +8,7 @@ use guildhall_event_store::{Clock, EventStore, KeyEncryptionKey, StoreOptions};
 use guildhall_kafka::{DeadLetterTopic, Relay, RelayOptions};
 use guildhall_processes::{ProcessOptions, Processes};
 use guildhall_projections::{Projector, directory::Directory, erp_journal::ErpJournal, reporting::Reporting};
-use guildhall_read_api::{Feed, FeedLimits, ReadLimits, ReadState};
+use guildhall_read_api::{Arrived, Feed, FeedLimits, ReadLimits, ReadState};
 use guildhall_web::TokenKeys;
 use guildhall_webhooks::{WebhookApi, Webhooks};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -186,6 +186,7 @@ impl Node {
             pool: self.store.pool().clone(),
             keys: keys.clone(),
             limits: ReadLimits::default(),
+            arrived: Arrived::default(),
             feed: Feed::new(FeedLimits::within(http::limits(config)), self.shutdown.clone()),
         };
         let webhooks = WebhookApi { webhooks: self.webhooks(config)?, keys: keys.clone() };

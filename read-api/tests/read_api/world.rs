@@ -20,7 +20,7 @@ use guildhall_event_store::{
 use guildhall_projections::{
     Delivery, Projector, Runner, STORE, directory::Directory, erp_journal::ErpJournal, reporting::Reporting,
 };
-use guildhall_read_api::{Feed, FeedLimits, ReadLimits, ReadState};
+use guildhall_read_api::{Arrived, Feed, FeedLimits, ReadLimits, ReadState};
 use guildhall_sandbox::testing::TestDatabase;
 use guildhall_web::{Limits, Role, TokenKeys, TokenRequest};
 use http_body_util::BodyExt;
@@ -113,7 +113,8 @@ impl World {
         let limits = ReadLimits { max_wait };
         let stop = CancellationToken::new();
         let feed = Feed::new(feed, stop.clone());
-        let state = ReadState { store: store.clone(), pool: store.pool().clone(), keys: keys.clone(), limits, feed };
+        let (pool, arrived) = (store.pool().clone(), Arrived::default());
+        let state = ReadState { store: store.clone(), pool, arrived, keys: keys.clone(), limits, feed };
         let (router, _) = guildhall_read_api::router(state).split_for_parts();
         let router = guildhall_web::serve(router, serving);
         Self { store, clock, router, stop, keys, commands: AtomicU64::new(0), _database: database }
