@@ -19,8 +19,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How far read models were seen to be, and when. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Arrived {
-    of: Arc<Mutex<HashMap<&'static str, Arc<AsyncMutex<Option<Look>>>>>>,
+    of: Arc<Mutex<HashMap<&'static str, LastLook>>>,
 }
+
+/// What the last look at one read model has shown. Whoever looks holds it, so that the others wait for what is seen.
+type LastLook = Arc<AsyncMutex<Option<Look>>>;
 
 /// What one look has shown.
 #[derive(Debug, Clone, Copy)]
