@@ -14,6 +14,11 @@ use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket, Statement
 
 use crate::{StoreError, store::POOL_TIMEOUT};
 
+/// The settings under which statements are planned, once for each connection and at the worst when the tables are empty:
+/// left to itself, Postgres would then read whole tables, and planning anew takes longer than reading twenty events.
+pub(crate) const SETTINGS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off
+    -c enable_sort=off -c max_parallel_workers_per_gather=0";
+
 /// A connection and what was prepared on it.
 pub(crate) struct Line {
     client: Client,

@@ -24,11 +24,6 @@ use crate::{
     upcast::Stored,
 };
 
-/// The settings under which loads are planned, once for each connection and at the worst when the tables are empty:
-/// left to itself, Postgres would then read whole tables, and planning anew takes longer than reading twenty events.
-pub(crate) const SETTINGS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off
-    -c enable_sort=off -c max_parallel_workers_per_gather=0";
-
 /// What was recorded after a version. The first position is looked up first, so that older partitions are not touched.
 const AFTER_VERSION: &str = "
     SELECT e.version, e.position, e.type, e.schema_version, e.payload
@@ -95,11 +90,6 @@ impl Loader {
             snapshots.offer(tenant, &stream, loaded, folded);
         }
         Ok(())
-    }
-
-    /// Ends all connections.
-    pub(crate) fn close(&self) {
-        self.lines.close();
     }
 }
 

@@ -1,8 +1,10 @@
 //! Reading history in order: by keyset, in short queries.
 //!
-//! Every statement with arguments is planned when it is run, with the real ones (`query_typed`): a plan kept from the time
-//! when the tables were small would read them whole when they are not. The name of an event's stream is looked up event
-//! by event (`LATERAL … LIMIT 1`): left the choice, Postgres reads all streams for one page of events.
+//! A statement with arguments is planned when it is run, with the real ones (`query_typed`): a plan kept from the time when the
+//! tables were small would read them whole when they are not. What followers of history ask many times a second is
+//! prepared instead, on a [`Line`](crate::line::Line), whose settings leave no such plan: planning takes four times as long as
+//! the answer. The name of an event's stream is looked up event by event (`LATERAL … LIMIT 1`): left the choice, Postgres reads
+//! all streams for one page of events.
 //!
 //! Where events have been archived, a read that would need them says so: what is not here must not look as if it had
 //! never been.
@@ -25,10 +27,26 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
+    line::Statements,
     options::MAX_PAGE,
     record::{RecordedEvent, StreamId},
     unit::{Receipt, ReceiptEvent, RecordedCommand},
 };
+
+/// All events after a position.
+const AFTER: &str = "
+    SELECT e.position, e.tenant_id, s.category, s.id, e.version, e.event_id, e.type, e.schema_version,
+           e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
+    FROM (SELECT * FROM es.event WHERE position > $1 ORDER BY position LIMIT $2) e
+    CROSS JOIN LATERAL (SELECT category, id FROM es.stream WHERE stream_key = e.stream_key LIMIT 1) s
+    ORDER BY e.position";
+
+/// Which of some positions and leaf hashes history, as far as it is not archived, does not have.
+const UNLIKE: &str = "
+    SELECT t.nth FROM unnest($1, $2) WITH ORDINALITY t(position, leaf_hash, nth)
+    LEFT JOIN LATERAL (SELECT position, leaf_hash FROM es.event WHERE position = t.position LIMIT 1) e ON true
+    WHERE e.leaf_hash IS DISTINCT FROM t.leaf_hash AND (e.position IS NOT NULL OR NOT EXISTS
+        (SELECT FROM es.archived a WHERE t.position BETWEEN a.first_position AND a.last_position))";
 
 /// A row with the highest position, where there is any.
 const HEAD: &str = "SELECT position FROM es.event ORDER BY position DESC LIMIT 1";
@@ -50,17 +68,14 @@ fn head_in(row: Option<Row>) -> Result<u64, StoreError> {
 }
 
 /// All events after a position, without a hole between them.
-pub(crate) async fn after(client: &Client, position: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-    let rows = client
-        .query_typed(
-            "SELECT e.position, e.tenant_id, s.category, s.id, e.version, e.event_id, e.type, e.schema_version,
-                    e.payload, e.metadata, e.command_id, e.leaf_hash, e.recorded_at
-             FROM (SELECT * FROM es.event WHERE position > $1 ORDER BY position LIMIT $2) e
-             CROSS JOIN LATERAL (SELECT category, id FROM es.stream WHERE stream_key = e.stream_key LIMIT 1) s
-             ORDER BY e.position",
-            &[(&signed(position), Type::INT8), (&page(limit), Type::INT8)],
-        )
-        .await?;
+pub(crate) async fn after(
+    client: &Client,
+    statements: &mut Statements,
+    position: u64,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let statement = statements.prepared(client, AFTER, &[Type::INT8, Type::INT8]).await?;
+    let rows = client.query(&statement, &[&signed(position), &page(limit)]).await?;
     let events = recorded(&rows)?;
     for (event, expected) in events.iter().zip(position.saturating_add(1)..) {
         if event.position != expected {
@@ -89,19 +104,16 @@ pub(crate) async fn archived_below(client: &Client, position: u64) -> Result<Opt
 }
 
 /// Those of these positions and leaf hashes that history, as far as it is not archived, does not have.
-pub(crate) async fn unlike(client: &Client, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, StoreError> {
+pub(crate) async fn unlike(
+    client: &Client,
+    statements: &mut Statements,
+    told: &[(u64, [u8; 32])],
+) -> Result<HashSet<(u64, [u8; 32])>, StoreError> {
     let told = &told[..told.len().min(MAX_PAGE)];
     let positions: Vec<i64> = told.iter().map(|(position, _)| signed(*position)).collect();
     let hashes: Vec<&[u8]> = told.iter().map(|(_, leaf_hash)| leaf_hash.as_slice()).collect();
-    let rows = client
-        .query_typed(
-            "SELECT t.nth FROM unnest($1, $2) WITH ORDINALITY t(position, leaf_hash, nth)
-             LEFT JOIN es.event e ON e.position = t.position
-             WHERE e.leaf_hash IS DISTINCT FROM t.leaf_hash AND (e.position IS NOT NULL OR NOT EXISTS
-                 (SELECT FROM es.archived a WHERE t.position BETWEEN a.first_position AND a.last_position))",
-            &[(&positions, Type::INT8_ARRAY), (&hashes, Type::BYTEA_ARRAY)],
-        )
-        .await?;
+    let statement = statements.prepared(client, UNLIKE, &[Type::INT8_ARRAY, Type::BYTEA_ARRAY]).await?;
+    let rows = client.query(&statement, &[&positions, &hashes]).await?;
     let nth = |row: &Row| usize::try_from(row.get::<_, i64>(0)).ok().and_then(|nth| told.get(nth - 1)).copied();
     Ok(rows.iter().filter_map(nth).collect())
 }

@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use guildhall_aggregates::{Decide, TenantId};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -20,8 +20,8 @@ use crate::{
     error::said,
     feed,
     head::Head,
-    line::Lines,
-    load::{self, Loader},
+    line::{self, Lines, Statements},
+    load::Loader,
     read,
     selection::{self, Selection, Share},
     snapshot::Snapshots,
@@ -45,6 +45,7 @@ pub struct EventStore {
 struct Inner {
     clock: Clock,
     pool: Pool,
+    lines: Lines,
     vault: Vault,
     loader: Loader,
     writer: Writer,
@@ -68,7 +69,7 @@ impl EventStore {
     /// The address makes no sense, nobody answers there, nothing was migrated, or personal data is under another key.
     pub async fn open(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
         let config = config(&options.database_url)?;
-        let settings = format!("{READING} {}", load::SETTINGS);
+        let settings = format!("{READING} {}", line::SETTINGS);
         let lines = Lines::new(with_settings(&config, &settings), options.pool_size.div_ceil(2))?;
         let pool = pool(with_settings(&config, READING), options.pool_size)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -80,9 +81,9 @@ impl EventStore {
         let snapshots = options
             .snapshot_after
             .map(|after| Snapshots::start(after, vault.clone(), pool.clone(), clock.clone(), &tasks, stop.clone()));
-        let loader = Loader::new(lines, snapshots);
+        let loader = Loader::new(lines.clone(), snapshots);
         let writer = Writer::start(&options, config, pool.clone(), clock.clone(), Arc::clone(&head), &tasks);
-        Ok(Self { inner: Arc::new(Inner { clock, pool, vault, loader, writer, head, arrivals, tasks, stop }) })
+        Ok(Self { inner: Arc::new(Inner { clock, pool, lines, vault, loader, writer, head, arrivals, tasks, stop }) })
     }
 
     /// The clock that stamps what is recorded.
@@ -147,15 +148,15 @@ impl EventStore {
 
     /// Events of all associations after a position, in order and without a hole. At most 10,000 of them.
     pub async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        let client = self.inner.pool.get().await?;
-        read::after(&client, position, limit).await
+        let read = async |client: &Client, known: &mut Statements| read::after(client, known, position, limit).await;
+        self.inner.lines.with(read).await
     }
 
     /// Those of these positions and leaf hashes that history does not have: it has another event there, or none. What is
     /// archived is not here to be compared, and not among them. At most 10,000 at once.
     pub async fn unlike(&self, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, StoreError> {
-        let client = self.inner.pool.get().await?;
-        read::unlike(&client, told).await
+        let compare = async |client: &Client, known: &mut Statements| read::unlike(client, known, told).await;
+        self.inner.lines.with(compare).await
     }
 
     /// The last position, up to a given one, of each stream that has an event there. `each` is told one after the other, in
@@ -291,7 +292,7 @@ impl EventStore {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
-        self.inner.loader.close();
+        self.inner.lines.close();
         self.inner.pool.close();
     }
 }
