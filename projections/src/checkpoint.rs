@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{ClientWrapper, Transaction};
 use guildhall_event_store::RecordedEvent;
-use tokio_postgres::Client;
 
 use crate::{Projector, RunError};
 
@@ -62,14 +61,10 @@ impl Advance {
 
 /// The position up to which everything is in the read model: the least that any of its sources has reached.
 /// 0 for a projection that never ran.
-pub async fn reached(client: &Client, projection: &str) -> Result<u64, tokio_postgres::Error> {
-    let row = client
-        .query_one(
-            "SELECT coalesce((SELECT min(reached) FROM read.checkpoint WHERE projection = $1), \
-                             (SELECT baseline FROM read.projection WHERE name = $1), 0)",
-            &[&projection],
-        )
-        .await?;
+pub async fn reached(client: &ClientWrapper, projection: &str) -> Result<u64, tokio_postgres::Error> {
+    let sql = "SELECT coalesce((SELECT min(reached) FROM read.checkpoint WHERE projection = $1), \
+                               (SELECT baseline FROM read.projection WHERE name = $1), 0)";
+    let row = client.query_one(&client.prepare_cached(sql).await?, &[&projection]).await?;
     Ok(row.get::<_, i64>(0).cast_unsigned())
 }
 

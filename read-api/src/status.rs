@@ -1,6 +1,7 @@
 //! `GET /v1/status`: how far the data has come.
 
 use axum::{extract::State, response::Response};
+use deadpool_postgres::ClientWrapper;
 use guildhall_aggregates::TenantId;
 use guildhall_projections::{
     Directory, ErpJournal, Projector, Reporting,
@@ -9,7 +10,6 @@ use guildhall_projections::{
 };
 use guildhall_web::{Position, Problem};
 use serde::Serialize;
-use tokio_postgres::Client;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -96,7 +96,7 @@ pub(crate) async fn status(State(read): State<ReadState>, asked: Asked) -> Resul
     asked.passing_answer(format, mark).one(Progress { projections })
 }
 
-async fn of<P: Projector>(client: &Client, tenant: TenantId) -> Result<ProjectionStatus, Problem> {
+async fn of<P: Projector>(client: &ClientWrapper, tenant: TenantId) -> Result<ProjectionStatus, Problem> {
     let (position, parked, left_out) =
         tokio::try_join!(reached(client, P::NAME), parked::list(client, P::NAME), parked::left_out(client, P::NAME))
             .map_err(|error| of_postgres(&error))?;

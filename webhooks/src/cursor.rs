@@ -49,7 +49,9 @@ impl Webhooks {
         let renewed = Instant::now();
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let now = self.store.clock().now();
-        let rows = self.client().await?.query(&statement, &[&now, &most, &self.options.lease.as_secs_f64()]).await?;
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&statement).await?;
+        let rows = client.query(&statement, &[&now, &most, &self.options.lease.as_secs_f64()]).await?;
         rows.iter()
             .map(|row| Ok(Turn { endpoint: Endpoint::of(row)?, epoch: row.try_get("epoch")?, renewed }))
             .collect()

@@ -100,7 +100,8 @@ impl Webhooks {
                          SET tail = t.tail, behind_since = CASE WHEN position < e.tail THEN behind_since ELSE $3 END
                          FROM unnest($1::uuid[], $2::bigint[]) t (tenant_id, tail)
                          WHERE e.tenant_id = t.tenant_id AND e.tail < t.tail";
-        self.client().await?.execute(statement, &[&tenants, &tails, &now]).await?;
+        let client = self.client().await?;
+        client.execute(&client.prepare_cached(statement).await?, &[&tenants, &tails, &now]).await?;
         Ok(())
     }
 
