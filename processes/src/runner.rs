@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{ClientWrapper, Object};
 use futures::{StreamExt, TryStreamExt, stream};
 use guildhall_commands::Executor;
 use guildhall_event_store::{EventStore, RecordedEvent, StreamId};
@@ -29,6 +29,8 @@ pub struct ProcessOptions {
     pub batch: usize,
     /// Most streams reacted to at the same time.
     pub concurrency: usize,
+    /// How long events are gathered after a round that was not full.
+    pub gather: Duration,
     /// How often deadlines are looked at.
     pub timer: Duration,
     /// How often a node that stands by asks whether it may become active.
@@ -37,7 +39,13 @@ pub struct ProcessOptions {
 
 impl Default for ProcessOptions {
     fn default() -> Self {
-        Self { batch: 500, concurrency: 64, timer: Duration::from_millis(500), standby: Duration::from_secs(1) }
+        Self {
+            batch: 500,
+            concurrency: 64,
+            gather: Duration::from_millis(10),
+            timer: Duration::from_millis(500),
+            standby: Duration::from_secs(1),
+        }
     }
 }
 
@@ -104,6 +112,8 @@ impl Processes {
         }
         // The connection is dropped, not returned to the pool: the lock must not outlive this run.
         let client = Object::take(client);
+        // What a crash takes back of deadlines and checkpoint is done again: both go back, and every reaction has its effect once.
+        client.batch_execute("SET synchronous_commit = off").await.map_err(tables)?;
         tracing::info!("processes are active on this node");
         tokio::select! {
             ended = self.let_lapse() => ended,
@@ -118,7 +128,7 @@ impl Processes {
         }
     }
 
-    async fn follow(&self, client: &Client) -> Result<(), ProcessError> {
+    async fn follow(&self, client: &ClientWrapper) -> Result<(), ProcessError> {
         let mut position = reached(client).await?;
         loop {
             let head = self.hands.store().wait_past(position, Duration::from_secs(1)).await?;
@@ -129,12 +139,15 @@ impl Processes {
             metrics::gauge!("process_lag_positions").set(head.saturating_sub(position) as f64);
             if head > position {
                 position = self.react_after(client, position).await?;
+                if position >= head {
+                    tokio::time::sleep(self.options.gather).await;
+                }
             }
         }
     }
 
     /// Reacts to the next events and moves the checkpoint over them.
-    async fn react_after(&self, client: &Client, position: u64) -> Result<u64, ProcessError> {
+    async fn react_after(&self, client: &ClientWrapper, position: u64) -> Result<u64, ProcessError> {
         let events = self.hands.store().read_after(position, self.options.batch).await?;
         let Some(reached) = events.last().map(|event| event.position) else { return Ok(position) };
         let due: Vec<_> = events.iter().map(deadlines::set_by).collect::<Result<_, _>>()?;
@@ -144,14 +157,7 @@ impl Processes {
             .buffer_unordered(self.options.concurrency)
             .try_collect::<()>()
             .await?;
-        client
-            .execute(
-                "INSERT INTO process.checkpoint (name, position) VALUES ($1, $2)
-                 ON CONFLICT (name) DO UPDATE SET position = greatest(process.checkpoint.position, excluded.position)",
-                &[&CHECKPOINT, &i64::try_from(reached).unwrap_or(i64::MAX)],
-            )
-            .await
-            .map_err(tables)?;
+        move_checkpoint(client, reached).await.map_err(tables)?;
         Ok(reached)
     }
 
@@ -175,6 +181,14 @@ fn by_stream(events: Vec<RecordedEvent>) -> Vec<Vec<RecordedEvent>> {
         streams[index].push(event);
     }
     streams
+}
+
+async fn move_checkpoint(client: &ClientWrapper, reached: u64) -> Result<(), tokio_postgres::Error> {
+    let sql = "INSERT INTO process.checkpoint (name, position) VALUES ($1, $2)
+               ON CONFLICT (name) DO UPDATE SET position = greatest(process.checkpoint.position, excluded.position)";
+    let position = i64::try_from(reached).unwrap_or(i64::MAX);
+    client.execute(&client.prepare_cached(sql).await?, &[&CHECKPOINT, &position]).await?;
+    Ok(())
 }
 
 /// Up to which position processes have reacted to history; 0 where none ever ran.
