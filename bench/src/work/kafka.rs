@@ -19,6 +19,8 @@ use crate::{
     report::{Run, Side},
 };
 
+/// How many put members on record and look for them.
+const PROBERS: usize = 4;
 /// How long after one member has been seen the next is put on record.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -40,11 +42,13 @@ pub fn visible(bench: &Bench) -> anyhow::Result<Vec<Run>> {
         bench.settle()?;
         let (over, mut seen) = (AtomicBool::new(false), times());
         let side = thread::scope(|scope| {
-            let prober = scope.spawn(|| see(&ours, &over));
+            let probers: Vec<_> = (0..PROBERS).map(|_| scope.spawn(|| see(&ours, &over))).collect();
             let load = || open::send(&ours.node.target, rate, bench.size.seconds, &ours.members.ids);
             let side = ours.measured(bench, &bench.machine, load);
             over.store(true, Ordering::Relaxed);
-            seen.add(prober.join().ok().context("the prober panicked")??)?;
+            for prober in probers {
+                seen.add(prober.join().ok().context("a prober panicked")??)?;
+            }
             side
         })?;
         println!("  {} members seen, p50 {:.0} ms", seen.len(), seen.value_at_quantile(0.5) as f64 / 1000.0);
