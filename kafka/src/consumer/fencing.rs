@@ -41,6 +41,8 @@ enum Step {
     Die(usize),
     /// A reader takes some records of one partition.
     Read(usize, usize),
+    /// A reader looks at the checkpoint.
+    Follow(usize),
     /// What a reader has taken is applied.
     Apply(usize),
     /// A reader dies; another one begins where the last applied batch ended.
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => relay.clone().prop_map(Step::Save),
         1 => relay.prop_map(Step::Die),
         4 => (partition.clone(), 1..6_usize).prop_map(|(partition, records)| Step::Read(partition, records)),
+        2 => partition.clone().prop_map(Step::Follow),
         2 => partition.clone().prop_map(Step::Apply),
         1 => partition.prop_map(Step::BeginAgain),
     ]
@@ -227,6 +230,10 @@ impl World {
             }
             Step::Die(relay) => self.relays[relay] = None,
             Step::Read(partition, records) => self.readers[partition].read(&self.logs[partition], records),
+            Step::Follow(partition) => {
+                let Sent { position, last } = &self.checkpoint;
+                self.readers[partition].lane.follow(*position, last[partition]);
+            }
             Step::Apply(partition) => self.readers[partition].apply(),
             Step::BeginAgain(partition) => self.readers[partition].begin_again(partition),
         }

@@ -157,6 +157,17 @@ impl Lane {
         Taken::InOrder
     }
 
+    /// Gets as far as Kafka has everything, where the last event of the partition up to there was taken. True if that is further
+    /// than it was.
+    pub(super) fn follow(&mut self, relayed: u64, last: u64) -> bool {
+        let further = self.repair.is_none() && last <= self.reached && self.reached < relayed;
+        if further {
+            self.reached = relayed;
+            self.moved = true;
+        }
+        further
+    }
+
     /// Leaves out a record that cannot be read, or that history contradicts, also where it showed a gap. If there was an
     /// event in its place, the next one shows a gap.
     pub(super) fn pass_over(&mut self, offset: i64) {
@@ -287,6 +298,20 @@ mod tests {
         let batch = lane.hand_over().expect("the lane got further");
         assert_eq!((positions(&batch), batch.reached), (vec![], 40));
         assert_eq!(lane.offer(1, sent(41, 9)), Taken::InOrder, "events name the event before them, not the watermark");
+    }
+
+    #[test]
+    fn a_lane_follows_the_relay_once_it_has_the_last_event_that_is_its_own() {
+        let mut lane = lane(3);
+        assert!(!lane.follow(40, 9), "an event of this partition is on its way");
+        assert_eq!(lane.hand_over(), None);
+        lane.offer(0, sent(9, 3));
+        assert!(lane.follow(40, 9));
+        let batch = lane.hand_over().expect("the lane got further");
+        assert_eq!((positions(&batch), batch.next_offset, batch.reached), (vec![9], 1, 40));
+        assert!(!lane.follow(40, 9) && !lane.follow(30, 9), "it is there, or further");
+        assert_eq!(lane.offer(1, sent(50, 45)), Taken::AfterGap { after: 40, until: 45 });
+        assert!(!lane.follow(44, 9), "not beside a repair");
     }
 
     #[test]

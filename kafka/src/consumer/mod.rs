@@ -13,8 +13,10 @@ mod assignment;
 #[cfg(test)]
 mod fencing;
 mod lane;
+mod look;
 mod session;
 mod watch;
+mod worker;
 
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
@@ -30,7 +32,7 @@ use crate::{
 };
 use assignment::{Lanes, ResumeFn, lock};
 use lane::Lane;
-use session::Worker;
+use worker::Worker;
 
 /// Rounds that wait for the caller. One, so that the next is being read while one is being applied.
 const ROUNDS_AHEAD: usize = 1;
@@ -199,6 +201,9 @@ pub enum ConsumerError {
     /// History could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The relay's checkpoint could not be read.
+    #[error("how far events were relayed: {0}")]
+    Relay(String),
     /// Kafka answered with an error.
     #[error("Kafka: {0}")]
     Kafka(#[from] KafkaError),
@@ -217,7 +222,7 @@ impl ConsumerError {
             Self::BeyondHistory { .. } | Self::Diverged { .. } | Self::Ended => true,
             Self::Topics(error) => error.is_lasting(),
             Self::Store(error) => matches!(error, StoreError::Hole { .. }),
-            Self::Kafka(_) | Self::Resume(_) => false,
+            Self::Relay(_) | Self::Kafka(_) | Self::Resume(_) => false,
         }
     }
 }

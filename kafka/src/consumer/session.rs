@@ -1,4 +1,4 @@
-//! The consumer's thread: polls, sorts into lanes, repairs, hands over.
+//! One stay in the group: polls, sorts into lanes, repairs, hands over.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -6,120 +6,49 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guildhall_event_store::{EventStore, RecordedEvent};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     message::BorrowedMessage,
 };
-use tokio::{runtime::Handle, sync::mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 use super::{
-    ConsumerError, ConsumerOptions, Mark, PartitionBatch,
-    assignment::{Assignment, Lanes, ResumeFn, lock},
+    ConsumerError, Mark,
+    assignment::{Assignment, lock},
     lane::{Lane, Taken, Told},
+    look::{Look, until},
     watch::{Watch, has_more},
+    worker::Worker,
 };
 use crate::{
     envelope::{Decoder, EnvelopeError},
-    patience::Patience,
-    relay::{RelayError, continuity},
     topics::{self, Place},
 };
 
 /// How long one poll waits for the first record of a round.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long a round waits for more: what a broker answers comes partition by partition, and each round is a transaction.
+const GATHER: Duration = Duration::from_millis(3);
 /// How long Kafka's client may take to go back in a partition.
 const SEEK_WITHIN: Duration = Duration::from_secs(10);
 /// How much of history a repair reads, or a comparison asks for, at once, at most.
 const REPAIR_PAGE: usize = 2_000;
 
-/// What the thread works with as long as it lives.
-pub(super) struct Worker {
-    pub(super) options: ConsumerOptions,
-    pub(super) store: EventStore,
-    pub(super) resume: ResumeFn,
-    pub(super) lanes: Lanes,
-    pub(super) runtime: Handle,
-    pub(super) rounds: mpsc::Sender<Result<Vec<PartitionBatch>, ConsumerError>>,
-    pub(super) applied: mpsc::Receiver<Vec<Mark>>,
-    pub(super) stop: CancellationToken,
-}
-
 /// Why a session ended without an error.
-enum End {
+pub(super) enum End {
     /// Nobody wants more.
     Stopped,
     /// A partition stood still.
     Stalled,
 }
 
-impl Worker {
-    /// One session after another, until stopped or until something happened that a person has to look at.
-    pub(super) fn run(mut self) {
-        let mut patience = Patience::new();
-        while !self.is_stopped() {
-            patience.begin();
-            let error = match Session::open(&self).and_then(|session| session.run(&mut self)) {
-                Ok(End::Stopped) => return,
-                Ok(End::Stalled) => {
-                    metrics::counter!("kafka_consumer_recreated_total", "group" => self.options.group.clone())
-                        .increment(1);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            if error.is_lasting() {
-                // Nobody is there to hear it once the receiver is gone.
-                let _ = self.rounds.blocking_send(Err(error));
-                return;
-            }
-            let delay = patience.delay();
-            tracing::warn!(%error, group = self.options.group, ?delay, "the consumer begins again");
-            // Being stopped ends the wait, and then the loop.
-            let _ = self.runtime.block_on(self.stop.run_until_cancelled(tokio::time::sleep(delay)));
-        }
-    }
-
-    /// A page of what history must have, because Kafka has been told of what comes after it.
-    fn history(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
-        let page = self.runtime.block_on(self.store.read_after(after, limit))?;
-        if page.is_empty() { Err(ConsumerError::BeyondHistory { after }) } else { Ok(page) }
-    }
-
-    /// Those of these that history contradicts.
-    fn unlike(&self, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, ConsumerError> {
-        let unlike = self.runtime.block_on(self.store.unlike(told))?;
-        if let Some(furthest) = unlike.iter().map(|(position, _)| *position).max() {
-            let after = self.runtime.block_on(self.store.head())?;
-            if furthest > after {
-                return Err(ConsumerError::BeyondHistory { after });
-            }
-        }
-        Ok(unlike)
-    }
-
-    /// Fails when the newest records, too, are of another history: then it is not that somebody forged a record.
-    fn must_be_ours(&self) -> Result<(), ConsumerError> {
-        match self.runtime.block_on(continuity::check_kafka(&self.store, &self.options.kafka)) {
-            Err(RelayError::Diverged { position }) => Err(ConsumerError::Diverged { position }),
-            Err(RelayError::Store(error)) => Err(error.into()),
-            Err(RelayError::Kafka(error)) => Err(error.into()),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled() || self.rounds.is_closed()
-    }
-}
-
 /// One member of the group, from joining to leaving.
-struct Session {
+pub(super) struct Session {
     consumer: BaseConsumer<Assignment>,
     decoder: Decoder,
+    look: Look,
     watch: Watch,
     compares: bool,
     /// Offsets of records that history contradicts and that are read again, to be left out.
@@ -127,7 +56,7 @@ struct Session {
 }
 
 impl Session {
-    fn open(worker: &Worker) -> Result<Self, ConsumerError> {
+    pub(super) fn open(worker: &Worker) -> Result<Self, ConsumerError> {
         let options = &worker.options;
         let ready = worker.runtime.block_on(worker.stop.run_until_cancelled(topics::ensure(&options.kafka)));
         ready.unwrap_or(Ok(()))?;
@@ -142,17 +71,19 @@ impl Session {
             consumer,
             compares,
             decoder: Decoder::default(),
+            look: Look::new(),
             watch: Watch::new(options.stalled_after),
             refused: BTreeSet::new(),
         })
     }
 
-    fn run(mut self, worker: &mut Worker) -> Result<End, ConsumerError> {
+    pub(super) fn run(mut self, worker: &mut Worker) -> Result<End, ConsumerError> {
         while !worker.is_stopped() {
             let began = Instant::now();
             self.poll(worker)?;
             self.repair(worker)?;
             self.compare(worker)?;
+            self.follow(worker)?;
             if self.watch.waited(began.elapsed()) && self.is_stalled()? {
                 return Ok(End::Stalled);
             }
@@ -170,12 +101,12 @@ impl Session {
         self.consumer.context().lanes()
     }
 
-    /// Takes what there is, up to a round. Waits only while there is nothing at all.
+    /// Takes what there is, up to a round.
     fn poll(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
         let options = &worker.options;
         let repairing = self.lanes().values().any(|lane| lane.gap().is_some());
-        let mut wait = if repairing { Duration::ZERO } else { WAIT };
-        let mut bytes = 0;
+        let mut wait = if repairing { Duration::ZERO } else { WAIT.min(self.look.wait()) };
+        let (mut bytes, mut gathered) = (0, None);
         for _ in 0..options.round_records {
             let polled = self.consumer.poll(wait);
             if let Some(reason) = self.consumer.context().failure() {
@@ -196,7 +127,7 @@ impl Session {
             if bytes >= options.round_bytes {
                 break;
             }
-            wait = Duration::ZERO;
+            wait = until(*gathered.get_or_insert_with(|| Instant::now() + GATHER));
         }
         Ok(())
     }
@@ -279,6 +210,25 @@ impl Session {
             self.consumer.resume(&only(Some(lane)))?;
         }
         self.refused.extend(refused);
+        Ok(())
+    }
+
+    /// Goes as far as the relay is, where nothing of that was for the partition. Records that say so come seldom: each costs
+    /// the brokers as much as one with an event, and each partition would want its own.
+    fn follow(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
+        if self.lanes().values().any(|lane| !lane.told().is_empty()) {
+            self.look.something_came();
+        }
+        if !self.look.is_due() {
+            return Ok(());
+        }
+        let mut further = false;
+        if let Some(relayed) = worker.relayed()? {
+            for lane in self.lanes().values_mut() {
+                further |= lane.follow(relayed.position, relayed.last.at(lane.place()));
+            }
+        }
+        self.look.looked(further);
         Ok(())
     }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use deadpool_postgres::{Pool, PoolError};
-use tokio_postgres::{Row, types::Json};
+use tokio_postgres::{
+    Row,
+    types::{Json, ToSql},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -17,16 +20,16 @@ use crate::{
 
 /// A point in history up to which Kafka has everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Checkpoint {
-    pub(super) position: u64,
+pub(crate) struct Checkpoint {
+    pub(crate) position: u64,
     /// The leaf hash of the event at the position; none at the beginning.
     pub(super) leaf_hash: Option<[u8; 32]>,
-    pub(super) last: LastPositions,
+    pub(crate) last: LastPositions,
 }
 
 /// The position of the last event in each partition; 0 where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LastPositions {
+pub(crate) struct LastPositions {
     partitions: u16,
     positions: Vec<u64>,
 }
@@ -36,7 +39,7 @@ impl LastPositions {
         Self { partitions, positions: vec![0; Topic::ALL.len() * usize::from(partitions)] }
     }
 
-    pub(super) fn at(&self, place: Place) -> u64 {
+    pub(crate) fn at(&self, place: Place) -> u64 {
         self.positions[self.index(place)]
     }
 
@@ -119,15 +122,15 @@ impl Lease {
         let statement = format!(
             "UPDATE es.relay SET epoch = epoch + 1, holder = $2, lease_until = clock_timestamp() + $3 * interval '1 s'
              WHERE name = $1 AND ({condition})
-             RETURNING epoch, partitions, position, leaf_hash, last_positions"
+             RETURNING position, leaf_hash, last_positions, epoch, partitions"
         );
         let row = client.query_opt(&statement, &[name, &holder, &seconds]).await?;
         let Some(row) = row else { return Ok(None) };
-        let found: i32 = row.get(1);
+        let found: i32 = row.get(4);
         if found != partitions {
             return Err(RelayError::PartitionCount { prefix: name.clone(), found, wanted: kafka.partitions });
         }
-        let lease = Self { pool: pool.clone(), name: name.clone(), epoch: row.get(0), seconds, taken };
+        let lease = Self { pool: pool.clone(), name: name.clone(), epoch: row.get(3), seconds, taken };
         Ok(Some((lease, checkpoint(&row, kafka.partitions)?)))
     }
 
@@ -141,14 +144,12 @@ impl Lease {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
-        let ours = transaction
-            .execute(
-                "UPDATE es.relay SET position = $3, leaf_hash = $4, last_positions = $5,
-                                     lease_until = clock_timestamp() + $6 * interval '1 s'
-                 WHERE name = $1 AND epoch = $2",
-                &[&self.name, &self.epoch, &position, &leaf_hash, &last, &self.seconds],
-            )
-            .await?;
+        let sql = "UPDATE es.relay SET position = $3, leaf_hash = $4, last_positions = $5,
+                                       lease_until = clock_timestamp() + $6 * interval '1 s'
+                   WHERE name = $1 AND epoch = $2";
+        let statement = transaction.prepare_cached(sql).await?;
+        let to: &[&(dyn ToSql + Sync)] = &[&self.name, &self.epoch, &position, &leaf_hash, &last, &self.seconds];
+        let ours = transaction.execute(&statement, to).await?;
         transaction.commit().await?;
         if ours == 0 { Err(RelayError::Replaced) } else { Ok(()) }
     }
@@ -168,10 +169,20 @@ pub(super) async fn relayed(pool: &Pool, name: &str) -> Result<u64, RelayError> 
     Ok(row.map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
+/// What Kafka has of a generation, as far as that is written down; none of one that has not begun, or has another partition
+/// count.
+pub(crate) async fn acknowledged(pool: &Pool, kafka: &KafkaOptions) -> Result<Option<Checkpoint>, RelayError> {
+    let client = pool.get().await?;
+    let sql = "SELECT position, leaf_hash, last_positions FROM es.relay WHERE name = $1 AND partitions = $2";
+    let statement = client.prepare_cached(sql).await?;
+    let row = client.query_opt(&statement, &[&kafka.prefix, &i32::from(kafka.partitions)]).await?;
+    row.map(|row| checkpoint(&row, kafka.partitions)).transpose()
+}
+
 fn checkpoint(row: &Row, partitions: u16) -> Result<Checkpoint, RelayError> {
-    let position: i64 = row.get(2);
-    let leaf_hash: Option<&[u8]> = row.get(3);
-    let Json(last): Json<BTreeMap<String, Vec<u64>>> = row.try_get(4)?;
+    let position: i64 = row.get(0);
+    let leaf_hash: Option<&[u8]> = row.get(1);
+    let Json(last): Json<BTreeMap<String, Vec<u64>>> = row.try_get(2)?;
     Ok(Checkpoint {
         position: u64::try_from(position).unwrap_or(0),
         leaf_hash: leaf_hash.and_then(|hash| hash.try_into().ok()),

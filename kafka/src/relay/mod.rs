@@ -7,7 +7,7 @@
 //! seen, and its next checkpoint is refused.
 
 pub(crate) mod continuity;
-mod lease;
+pub(crate) mod lease;
 mod producer;
 mod session;
 mod standing;
@@ -37,11 +37,15 @@ pub struct RelayOptions {
     pub batch_events: usize,
     /// How many batches may be on their way at once.
     pub batches_in_flight: usize,
+    /// How long events are gathered after a batch that was not full: each batch, however small, is work for the brokers and
+    /// for every group that reads.
+    pub gather: Duration,
     /// How long a relay that has gone silent keeps others waiting.
     pub lease: Duration,
     /// How often the checkpoint is written while events flow.
     pub checkpoint_every: Duration,
-    /// How often partitions that had no event are told how far the others are.
+    /// How often partitions that had no event are told how far the others are, for the sake of other readers than ours, which
+    /// ask for the checkpoint.
     pub watermark_every: Duration,
     /// How often every partition is told, also when nothing happens: those who come new to a partition whose records
     /// have expired learn by it what they miss.
@@ -51,16 +55,17 @@ pub struct RelayOptions {
 }
 
 impl RelayOptions {
-    /// Batches of 2,000 events, 4 of them under way; a lease of 10 s; a checkpoint each 200 ms, watermarks each
-    /// 50 ms and for everybody each minute, a look at history each 10 s.
+    /// Batches of 2,000 events or what comes within 20 ms, 4 of them under way; a lease of 10 s; a checkpoint each 10 ms,
+    /// watermarks each second and for everybody each minute, a look at history each 10 s.
     pub fn new(kafka: KafkaOptions) -> Self {
         Self {
             kafka,
             batch_events: 2_000,
             batches_in_flight: 4,
+            gather: Duration::from_millis(20),
             lease: Duration::from_secs(10),
-            checkpoint_every: Duration::from_millis(200),
-            watermark_every: Duration::from_millis(50),
+            checkpoint_every: Duration::from_millis(10),
+            watermark_every: Duration::from_secs(1),
             remind_every: Duration::from_mins(1),
             audit_every: Duration::from_secs(10),
         }
@@ -175,7 +180,8 @@ impl Relay {
         let mut patience = Patience::new();
         loop {
             patience.begin();
-            let Err(error) = self.relay_as_long_as_we_may(&shutdown).await else { return Ok(()) };
+            let relayed = Box::pin(self.relay_as_long_as_we_may(&shutdown)).await;
+            let Err(error) = relayed else { return Ok(()) };
             if error.is_lasting() {
                 tracing::error!(%error, "the relay stops");
                 return Err(error);

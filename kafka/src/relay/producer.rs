@@ -82,7 +82,8 @@ impl Producer {
             .set("message.timeout.ms", "0")
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
-            .set("linger.ms", "5")
+            // The relay has gathered what there is; this is for handing it over.
+            .set("linger.ms", "1")
             // How much may be under way is bounded by the batches in flight; there is room for the most they can be.
             .set("queue.buffering.max.messages", "0")
             .set("queue.buffering.max.kbytes", "1048576")

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guildhall_event_store::{EventStore, RecordedEvent};
+use guildhall_event_store::{EventStore, RecordedEvent, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -27,6 +27,8 @@ pub(super) struct Session<'a> {
     is_saved: bool,
     /// What was sent.
     sent: Checkpoint,
+    /// When more may be sent.
+    gathered: Instant,
     /// The position of the last watermark in each partition.
     told: LastPositions,
     saved: Instant,
@@ -51,6 +53,7 @@ impl<'a> Session<'a> {
             sent: checkpoint.clone(),
             checkpoint,
             is_saved: true,
+            gathered: Instant::now(),
             told: LastPositions::none(options.kafka.partitions),
             saved: lease.taken,
             told_at: None,
@@ -72,7 +75,7 @@ impl<'a> Session<'a> {
             let head = tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.producer.changed() => continue,
-                head = self.store.wait_past(self.sent.position, self.pause()) => head?,
+                head = self.more() => head?,
             };
             self.note_lag(head);
             if head > self.sent.position {
@@ -80,6 +83,12 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until there is more to send and it was gathered, or for a while. Gives how far history reaches.
+    async fn more(&self) -> Result<u64, StoreError> {
+        tokio::time::sleep_until(self.gathered.into()).await;
+        self.store.wait_past(self.sent.position, self.pause()).await
     }
 
     fn note_lag(&self, head: u64) {
@@ -101,7 +110,10 @@ impl<'a> Session<'a> {
             // What was there a moment ago is gone.
             return Err(RelayError::Diverged { position: head });
         }
-        self.producer.send(not_too_large(events), &mut self.sent)
+        self.producer.send(not_too_large(events), &mut self.sent)?;
+        let pause = if self.sent.position < head { Duration::ZERO } else { self.options.gather };
+        self.gathered = Instant::now() + pause;
+        Ok(())
     }
 
     /// Sends what was promised, writes down what is done, and makes sure that we still may.
