@@ -9,7 +9,7 @@ use std::{
 };
 
 use deadpool_postgres::{ClientWrapper, Pool, Transaction};
-use guildhall_event_store::{EventStore, MAX_PAGE, MAX_RANGE};
+use guildhall_event_store::{EventStore, MAX_PAGE};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +131,7 @@ impl<P: Projector> Build<P> {
                 share,
                 reached: at,
                 target: self.plan.target,
-                range: (options.range * u64::from(share.of)).clamp(1, MAX_RANGE),
+                range: options.range_of(share),
                 pace: options.pace,
                 stop: stop_all.clone(),
                 projector: PhantomData,

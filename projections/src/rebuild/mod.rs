@@ -15,7 +15,7 @@ mod share;
 use std::{num::NonZeroU32, time::Duration};
 
 use deadpool_postgres::Pool;
-use guildhall_event_store::EventStore;
+use guildhall_event_store::{EventStore, MAX_RANGE, Share};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Projector, RunError};
@@ -24,6 +24,9 @@ pub use compare::{Difference, TableReport};
 
 /// The most shares that are folded at the same time.
 pub const MOST_SHARES: u16 = 16;
+
+/// How many times a second a rebuild at a pace folds.
+const BURSTS: u64 = 100;
 
 /// How long the live projection gets to be at one position with the rebuilt one.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -52,6 +55,16 @@ impl Default for RebuildOptions {
     /// Compare only, in two shares, as fast as it goes.
     fn default() -> Self {
         Self { repair: false, shares: 2, pace: None, range: 5_000, afresh: false }
+    }
+}
+
+impl RebuildOptions {
+    /// How many positions one transaction of a share goes over. At a pace it is little and often: what is done at once, others
+    /// wait for.
+    fn range_of(&self, share: Share) -> u64 {
+        let range = (self.range * u64::from(share.of)).min(MAX_RANGE);
+        let at_once = self.pace.map_or(range, |pace| u64::from(pace.get()) / BURSTS);
+        range.min(at_once).max(1)
     }
 }
 
@@ -139,4 +152,18 @@ pub async fn rebuild<P: Projector>(
     };
     build.end().await?;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_kept_in_small_steps() {
+        let half = Share { number: 0, of: 2 };
+        let at = |pace| RebuildOptions { pace: NonZeroU32::new(pace), ..RebuildOptions::default() }.range_of(half);
+        assert_eq!((at(0), at(50_000), at(7), at(u32::MAX)), (10_000, 500, 1, 10_000));
+        let all = RebuildOptions { range: u64::MAX / 2, ..RebuildOptions::default() };
+        assert_eq!(all.range_of(half), MAX_RANGE);
+    }
 }
