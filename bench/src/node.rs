@@ -77,14 +77,11 @@ impl Program {
         self.child.id()
     }
 
-    /// Whether it has ended by itself.
-    ///
-    /// # Errors
-    /// It ended with an error.
-    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
-        let ended = self.child.try_wait()?;
-        anyhow::ensure!(ended.is_none_or(|status| status.success()), "it ended with {ended:?}");
-        Ok(ended.is_some())
+    /// Waits until it ends by itself.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        let status = self.child.wait()?;
+        anyhow::ensure!(status.success(), "it ended with {status}");
+        Ok(())
     }
 
     /// Lets it finish what it has begun, and end.

@@ -30,8 +30,18 @@ const CONNECTIONS: usize = 128;
 /// How often the clock is looked at; commands that have become due are then sent together.
 const TICK: Duration = Duration::from_micros(250);
 
-/// Sends notes about these members in turn, so many a second, for so long.
-pub fn send(target: &Target, per_second: f64, seconds: u64, members: &[Uuid]) -> anyhow::Result<Outcome> {
+/// For so many seconds.
+pub fn seconds(many: u64) -> impl Fn(Duration) -> bool + Send {
+    move |elapsed| elapsed >= Duration::from_secs(many)
+}
+
+/// Sends notes about these members in turn, so many a second, until `over` says of the time that has gone by that it is.
+pub fn send(
+    target: &Target,
+    per_second: f64,
+    over: impl Fn(Duration) -> bool + Send,
+    members: &[Uuid],
+) -> anyhow::Result<Outcome> {
     let (due, arrivals) = async_channel::unbounded();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let connections = runtime.block_on(async {
@@ -52,7 +62,7 @@ pub fn send(target: &Target, per_second: f64, seconds: u64, members: &[Uuid]) ->
     let first = first_number();
     let started = Instant::now();
     thread::scope(|scope| {
-        let clock = scope.spawn(move || tick(started, per_second, seconds, &due));
+        let clock = scope.spawn(move || tick(started, per_second, over, &due));
         let merged = runtime.block_on(async {
             let mut working = JoinSet::new();
             let members: Arc<[Uuid]> = members.into();
@@ -71,21 +81,23 @@ pub fn send(target: &Target, per_second: f64, seconds: u64, members: &[Uuid]) ->
     })
 }
 
-/// Says which commands are due, until the time is up.
-fn tick(started: Instant, per_second: f64, seconds: u64, due: &Sender<(u64, Instant)>) -> u64 {
-    let all = (per_second * seconds as f64) as u64;
+/// Says which commands are due, until it is over.
+fn tick(started: Instant, per_second: f64, over: impl Fn(Duration) -> bool, due: &Sender<(u64, Instant)>) -> u64 {
     let mut said = 0;
-    while said < all {
-        let reached = ((started.elapsed().as_secs_f64() * per_second) as u64).min(all);
+    loop {
+        let elapsed = started.elapsed();
+        let reached = (elapsed.as_secs_f64() * per_second) as u64;
         for nth in said..reached {
             let at = started + Duration::from_secs_f64(nth as f64 / per_second);
             // Nobody listens any more only after an error, which is told elsewhere.
             let _ = due.try_send((nth, at));
         }
         said = reached;
+        if over(elapsed) {
+            return said;
+        }
         thread::sleep(TICK);
     }
-    said
 }
 
 async fn answer(

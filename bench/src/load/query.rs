@@ -1,6 +1,9 @@
 //! Reads, one after another on one connection.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -9,6 +12,9 @@ use hyper::Request;
 use serde_json::Value;
 
 use super::{Connection, Target, post};
+
+/// How long nobody asks after an answer.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks the same again and again until it is over, and says how often it was answered.
 ///
@@ -22,6 +28,7 @@ pub fn until(over: &AtomicBool, target: &Target, path: &str) -> anyhow::Result<u
         while !over.load(Ordering::Relaxed) {
             client.get(path).await?;
             answered += 1;
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(answered)
     })

@@ -48,7 +48,7 @@ pub fn half_peak(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let peak = peak(bench, &ours)?;
     println!("  {:.0} commands a second", peak / 2.0);
     let runs = bench.in_turn(|| {
-        let load = || open::send(&ours.node.target, peak / 2.0, bench.size.seconds, &ours.members.ids);
+        let load = || open::send(&ours.node.target, peak / 2.0, open::seconds(bench.size.seconds), &ours.members.ids);
         bench.settle()?;
         let side = ours.measured(bench, &bench.machine, load)?;
         Ok(Run { ours: Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side }, baseline: None })

@@ -43,7 +43,7 @@ pub fn visible(bench: &Bench) -> anyhow::Result<Vec<Run>> {
         let (over, mut seen) = (AtomicBool::new(false), times());
         let side = thread::scope(|scope| {
             let probers: Vec<_> = (0..PROBERS).map(|_| scope.spawn(|| see(&ours, &over))).collect();
-            let load = || open::send(&ours.node.target, rate, bench.size.seconds, &ours.members.ids);
+            let load = || open::send(&ours.node.target, rate, open::seconds(bench.size.seconds), &ours.members.ids);
             let side = ours.measured(bench, &bench.machine, load);
             over.store(true, Ordering::Relaxed);
             for prober in probers {

@@ -28,6 +28,9 @@ const AT_A_TIME: usize = 10_000;
 /// Workers of the baseline where several may work at once.
 const WORKERS: usize = 8;
 
+/// How many positions a second a rebuild beside commands goes over.
+const PACE: &str = "50000";
+
 /// How often is looked how far a read model is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -119,7 +122,7 @@ async fn caught_up(url: &str, events: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Commands at a quarter of the peak, and queries one after another, while all read models are built again; beside the
+/// Commands at a quarter of the peak, beside queries, from the beginning of a rebuild of all read models to its end; and the
 /// same without a rebuild.
 pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let history = bench.history()?;
@@ -127,49 +130,41 @@ pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let ours = Ours::resume(bench, database, history.secrets.clone())?;
     let rate = peak(bench, &ours)? / 4.0;
     println!("  {rate:.0} commands a second");
-    let p99 = || -> anyhow::Result<Side> {
-        bench.settle()?;
-        let load = || open::send(&ours.node.target, rate, bench.size.seconds, &ours.members.ids);
-        let side = ours.measured(bench, &bench.machine, load)?;
-        Ok(Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side })
-    };
     let runs = bench.in_turn(|| {
-        let before = p99()?;
-        let (during, queries, rebuilds) = while_rebuilding(&bench.guildhall, &ours, &history.secrets, &p99)?;
-        println!("  {rebuilds} rebuild(s) at work meanwhile, {queries} queries answered");
+        let before = p99(bench, &ours, rate, open::seconds(bench.size.seconds))?;
+        let over = AtomicBool::new(false);
+        let mut command = rebuilding(&bench.guildhall, "all");
+        command.args(["--pace", PACE, "--shares", "1"]);
+        let rebuild = Program::start(command, ours.database.url(), &history.secrets)?;
+        let during = thread::scope(|scope| {
+            let ended = scope.spawn(|| {
+                let ended = rebuild.finish();
+                over.store(true, Ordering::Relaxed);
+                ended
+            });
+            let during = p99(bench, &ours, rate, |_| over.load(Ordering::Relaxed));
+            ended.join().ok().context("whoever waited for the rebuild panicked")??;
+            during
+        })?;
         Ok(Run { ours: during, baseline: Some(before) })
     })?;
     ours.node.stop()?;
     Ok(runs)
 }
 
-/// What `measure` says while one rebuild after another is at work, and queries are answered.
-fn while_rebuilding(
-    program: &Path,
-    ours: &Ours,
-    secrets: &Secrets,
-    measure: &dyn Fn() -> anyhow::Result<Side>,
-) -> anyhow::Result<(Side, u64, u64)> {
-    let (over, url, target) = (AtomicBool::new(false), ours.database.url(), &ours.node.target);
+/// The p99 of commands at a rate, while queries are answered, until it is over.
+fn p99(bench: &Bench, ours: &Ours, rate: f64, over: impl Fn(Duration) -> bool + Send) -> anyhow::Result<Side> {
+    bench.settle()?;
+    let answered = AtomicBool::new(false);
     thread::scope(|scope| {
-        let rebuilds = scope.spawn(|| -> anyhow::Result<u64> {
-            let mut begun = 0;
-            while !over.load(Ordering::Relaxed) {
-                let mut command = rebuilding(program, "all");
-                command.args(["--pace", "100000", "--shares", "1"]);
-                let mut rebuild = Program::start(command, url, secrets)?;
-                begun += 1;
-                while !rebuild.has_ended()? && !over.load(Ordering::Relaxed) {
-                    thread::sleep(LOOK_EVERY);
-                }
-            }
-            Ok(begun)
-        });
-        let queries = scope.spawn(|| query::until(&over, target, "/v1/directory?limit=50"));
-        let measured = measure();
-        over.store(true, Ordering::Relaxed);
-        let rebuilds = rebuilds.join().ok().context("the rebuilds panicked")??;
+        let queries = scope.spawn(|| query::until(&answered, &ours.node.target, "/v1/directory?limit=50"));
+        let side =
+            ours.measured(bench, &bench.machine, || open::send(&ours.node.target, rate, over, &ours.members.ids));
+        answered.store(true, Ordering::Relaxed);
         let queries = queries.join().ok().context("the queries panicked")??;
-        Ok((measured?, queries, rebuilds))
+        let side = side?;
+        let commands = side.figure;
+        println!("  {commands:.0} commands a second, and {queries} queries answered");
+        Ok(Side { figure: side.p99_ms.unwrap_or(f64::NAN), ..side })
     })
 }
