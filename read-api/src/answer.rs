@@ -57,6 +57,10 @@ impl Mark {
     fn stale_streams(&self) -> Option<usize> {
         Some(self.stale_streams).filter(|count| *count > 0)
     }
+
+    fn stands(&self) -> Stands {
+        Stands { position: self.position, stale: self.stale, stale_streams: self.stale_streams() }
+    }
 }
 
 /// A request to read, beside its question: who asks, in which shape, and what they have already.
@@ -169,9 +173,9 @@ pub(crate) struct Answer {
     strict: bool,
 }
 
-/// A list, page by page.
+/// How far the data of an answer has come.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Page<T> {
+struct Stands {
     /// Everything recorded up to here is in the answer.
     position: Position,
     /// True where this is less than `at_least` asked for; left out otherwise.
@@ -183,6 +187,13 @@ pub(crate) struct Page<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     stale_streams: Option<usize>,
+}
+
+/// A list, page by page.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    #[serde(flatten)]
+    stands: Stands,
     /// The rows of this page.
     data: Vec<T>,
     /// What to pass as `after` for the next page; null on the last.
@@ -192,17 +203,8 @@ pub(crate) struct Page<T> {
 /// Figures, all at once.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Report<T> {
-    /// Everything recorded up to here is in the answer.
-    position: Position,
-    /// True where this is less than `at_least` asked for; left out otherwise.
-    #[serde(skip_serializing_if = "is_false")]
-    #[schema(required = false)]
-    stale: bool,
-    /// How many of the association's streams the read model could not follow: what happened to them since is missing.
-    /// Absent where it follows all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1)]
-    stale_streams: Option<usize>,
+    #[serde(flatten)]
+    stands: Stands,
     /// The lines.
     data: Vec<T>,
     /// True where there are more lines than a report gives: ask about less.
@@ -212,17 +214,8 @@ pub(crate) struct Report<T> {
 /// One thing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct One<T> {
-    /// Everything recorded up to here is in the answer.
-    position: Position,
-    /// True where this is less than `at_least` asked for; left out otherwise.
-    #[serde(skip_serializing_if = "is_false")]
-    #[schema(required = false)]
-    stale: bool,
-    /// How many of the association's streams the read model could not follow: what happened to them since is missing.
-    /// Absent where it follows all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1)]
-    stale_streams: Option<usize>,
+    #[serde(flatten)]
+    stands: Stands,
     /// The thing.
     data: T,
 }
@@ -235,8 +228,7 @@ fn is_false(stale: &bool) -> bool {
 impl Answer {
     /// Answers with one thing.
     pub(crate) fn one<T: Serialize>(self, data: T) -> Result<Response, Early> {
-        let Mark { position, stale, .. } = self.mark;
-        self.json(&One { position, stale, stale_streams: self.mark.stale_streams(), data })
+        self.json(&One { stands: self.mark.stands(), data })
     }
 
     /// Answers with a page of a list, as JSON or as a table. A table's `next` stands in its `Link` header alone.
@@ -250,8 +242,7 @@ impl Answer {
 
     /// Answers with a page of a list that is no table.
     pub(crate) fn page<T: Serialize>(self, data: Vec<T>, next: Option<String>) -> Result<Response, Early> {
-        let Mark { position, stale, .. } = self.mark;
-        let page = Page { position, stale, stale_streams: self.mark.stale_streams(), data, next };
+        let page = Page { stands: self.mark.stands(), data, next };
         let response = self.json(&page)?;
         Ok(self.leading_on(response, page.next.as_deref()))
     }
@@ -269,8 +260,7 @@ impl Answer {
         match self.format {
             Format::Csv => Ok(self.with(StatusCode::OK, csv::table(&data))),
             Format::Json | Format::Hledger | Format::Beancount | Format::EventStream => {
-                let (Mark { position, stale, .. }, stale_streams) = (self.mark, self.mark.stale_streams());
-                self.json(&Report { position, stale, stale_streams, data, truncated })
+                self.json(&Report { stands: self.mark.stands(), data, truncated })
             }
         }
     }
