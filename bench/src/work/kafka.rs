@@ -38,28 +38,35 @@ pub fn visible(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let ours = Ours::start_with(bench, database, bench.size.members, started)?;
     let rate = peak(bench, &ours)? / 4.0;
     println!("  {rate:.0} commands a second");
+    // A broker's first minute is spent on compiling itself.
+    seen(bench, &ours, rate)?;
     let runs = bench.in_turn(|| {
         bench.settle()?;
-        let (over, mut seen) = (AtomicBool::new(false), times());
-        let side = thread::scope(|scope| {
-            let probers: Vec<_> = (0..PROBERS).map(|_| scope.spawn(|| see(&ours, &over))).collect();
-            let load = || open::send(&ours.node.target, rate, open::seconds(bench.size.seconds), &ours.members.ids);
-            let side = ours.measured(bench, &bench.machine, load);
-            over.store(true, Ordering::Relaxed);
-            for prober in probers {
-                seen.add(prober.join().ok().context("a prober panicked")??)?;
-            }
-            side
-        })?;
-        println!("  {} members seen, p50 {:.0} ms", seen.len(), seen.value_at_quantile(0.5) as f64 / 1000.0);
-        Ok(Run { ours: Side { figure: p99_ms(&seen), ..side }, baseline: None })
+        Ok(Run { ours: seen(bench, &ours, rate)?, baseline: None })
     })?;
     ours.node.stop()?;
     Ok(runs)
 }
 
+/// How long it takes until what was put on record is seen, at a rate of other commands.
+fn seen(bench: &Bench, ours: &Ours, rate: f64) -> anyhow::Result<Side> {
+    let (over, mut seen) = (AtomicBool::new(false), times());
+    let side = thread::scope(|scope| {
+        let probers: Vec<_> = (0..PROBERS).map(|_| scope.spawn(|| look(ours, &over))).collect();
+        let load = || open::send(&ours.node.target, rate, open::seconds(bench.size.seconds), &ours.members.ids);
+        let side = ours.measured(bench, &bench.machine, load);
+        over.store(true, Ordering::Relaxed);
+        for prober in probers {
+            seen.add(prober.join().ok().context("a prober panicked")??)?;
+        }
+        side
+    })?;
+    println!("  {} members seen, p50 {:.0} ms", seen.len(), seen.value_at_quantile(0.5) as f64 / 1000.0);
+    Ok(Side { figure: p99_ms(&seen), ..side })
+}
+
 /// Puts members on record and looks for each, until it is over.
-fn see(ours: &Ours, over: &AtomicBool) -> anyhow::Result<Histogram<u64>> {
+fn look(ours: &Ours, over: &AtomicBool) -> anyhow::Result<Histogram<u64>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut client = Client::open(&ours.node.target).await?;
