@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-const FIRST: Duration = Duration::from_millis(15);
+const FIRST: Duration = Duration::from_millis(10);
 const LAST: Duration = Duration::from_millis(120);
 
 /// The next look.
@@ -57,7 +57,7 @@ mod tests {
         assert!(look.is_due());
         look.looked(true);
         assert_eq!(look.pause, FIRST);
-        for pause in [30, 60, 120, 120] {
+        for pause in [20, 40, 80, 120, 120] {
             look.looked(false);
             assert_eq!(look.pause, Duration::from_millis(pause));
         }
