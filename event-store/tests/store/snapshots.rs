@@ -76,7 +76,8 @@ async fn kept(client: &Client, stream: &StreamId, version: u64) {
 /// What may become of a kept state.
 const DAMAGES: [&str; 6] = [
     "UPDATE es.snapshot SET taken_at = now() WHERE stream_key = $1",
-    "UPDATE es.snapshot SET state = set_byte(state, length(state) / 2, 35) WHERE stream_key = $1",
+    // Not where it was emptied before.
+    "UPDATE es.snapshot SET state = set_byte(state, length(state) / 2, 35) WHERE stream_key = $1 AND state <> ''",
     "UPDATE es.snapshot SET state = '' WHERE stream_key = $1",
     "UPDATE es.snapshot SET fingerprint = sha256('another fold') WHERE stream_key = $1",
     "UPDATE es.snapshot SET version = version + 1 WHERE stream_key = $1",
