@@ -36,6 +36,9 @@ use session::{Session, Unsettled};
 /// Batches under way on the connection.
 const IN_FLIGHT: usize = 2;
 
+/// So many units are worth a batch behind another.
+const FEW: usize = 4;
+
 /// How often those are looked for who have waited for too long.
 const LOOK_FOR_OLD: Duration = Duration::from_millis(100);
 
@@ -123,9 +126,10 @@ impl Writer {
 }
 
 /// How many units must wait to be sent while a batch of so many is under way. They would be executed behind it in any
-/// case, and the fewer batches there are, the less each unit costs; but when it lands the next should be there.
+/// case, and the fewer batches there are, the less each unit costs; but when it lands the next should be there. For a
+/// few units that is not worth a batch of their own.
 fn worth_sending_behind(under_way: usize) -> usize {
-    (under_way * 2 / 3).max(1)
+    (under_way * 2 / 3).max(FEW)
 }
 
 /// Sends back who has waited for too long, also while the writer itself waits for the database.
