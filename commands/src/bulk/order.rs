@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared, join_all},
-};
+use futures::{FutureExt, future::BoxFuture};
 use guildhall_event_store::StreamId;
-use tokio::sync::oneshot::{self, Receiver, Sender};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-/// After this many lines, what is known about finished ones is dropped.
+/// What is known about finished lines is dropped when so many came since, and again as many as were open then.
 const TIDY_EVERY: usize = 1_024;
 
-type Signal = Shared<Receiver<()>>;
+/// Given by dropping its guard, so nothing can forget to give it.
+type Signal = CancellationToken;
 
 /// The lines that are being worked on, by the stream they are for.
 #[derive(Default)]
@@ -21,7 +19,8 @@ pub(super) struct Order {
     streams: HashMap<StreamId, InFlight>,
     /// A command sent twice in one request waits for itself, and has its receipt twice.
     commands: HashMap<Uuid, Signal>,
-    since_tidied: usize,
+    /// So many lines may come before it is tidied.
+    untidy: usize,
 }
 
 #[derive(Default)]
@@ -37,46 +36,42 @@ pub(super) struct Turn {
     /// Comes when everything that has to be before it is.
     pub(super) before: BoxFuture<'static, ()>,
     /// To be dropped once the line has its place in its stream's lane.
-    pub(super) entered: Sender<()>,
+    pub(super) entered: DropGuard,
     /// To be dropped once the line is done.
-    pub(super) done: Sender<()>,
+    pub(super) done: DropGuard,
 }
 
 impl Order {
     /// The turn of a command for `stream` that looks at the streams `reads` first.
     pub(super) fn turn(&mut self, command_id: Uuid, stream: StreamId, reads: &[StreamId]) -> Turn {
         self.tidy();
-        let (entered, has_entered) = oneshot::channel();
-        let (done, is_done) = oneshot::channel();
-        let (has_entered, is_done) = (has_entered.shared(), is_done.shared());
-        let looked_at = reads.iter().filter_map(|read| self.streams.get(read)).flat_map(|line| line.done.clone());
-        let first: Vec<_> = looked_at.chain(self.commands.insert(command_id, is_done.clone())).collect();
+        let (entered, done) = (Signal::new(), Signal::new());
+        let looked_at = reads.iter().filter_map(|read| self.streams.get(read)).flat_map(|line| &line.done);
+        let open = looked_at.filter(|done| !done.is_cancelled()).cloned();
+        let mut first: Vec<_> = open.chain(self.commands.insert(command_id, done.clone())).collect();
         let line = self.streams.entry(stream).or_default();
-        let previous = line.entered.replace(has_entered);
-        line.done.push(is_done);
-        // A signal is given by dropping its sender, so nothing can forget to give it.
+        first.extend(line.entered.replace(entered.clone()));
+        line.done.push(done.clone());
         let before = async move {
-            join_all(first).await;
-            if let Some(previous) = previous {
-                let _ = previous.await;
+            for signal in first {
+                signal.cancelled().await;
             }
         };
-        Turn { before: before.boxed(), entered, done }
+        Turn { before: before.boxed(), entered: entered.drop_guard(), done: done.drop_guard() }
     }
 
     /// Drops what is known about finished lines: a stream of lines may be endless.
     fn tidy(&mut self) {
-        self.since_tidied += 1;
-        if self.since_tidied < TIDY_EVERY {
+        if let Some(left) = self.untidy.checked_sub(1) {
+            self.untidy = left;
             return;
         }
-        self.since_tidied = 0;
-        let is_open = |done: &Signal| done.clone().now_or_never().is_none();
-        self.commands.retain(|_, done| is_open(done));
+        self.commands.retain(|_, done| !done.is_cancelled());
         self.streams.retain(|_, line| {
-            line.done.retain(is_open);
+            line.done.retain(|done| !done.is_cancelled());
             !line.done.is_empty()
         });
+        self.untidy = self.commands.len().max(TIDY_EVERY);
     }
 }
 

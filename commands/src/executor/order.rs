@@ -2,7 +2,7 @@
 
 use guildhall_aggregates::{Decide, TenantId};
 use guildhall_event_store::{Claim, Metadata};
-use tokio::sync::oneshot;
+use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 /// What a caller expects of the stream before the command.
@@ -51,5 +51,5 @@ pub struct Manner {
     /// more than is answered.
     pub patient: bool,
     /// Dropped once the command has its place in its lane: who comes after that is decided after it.
-    pub entered: Option<oneshot::Sender<()>>,
+    pub entered: Option<DropGuard>,
 }
