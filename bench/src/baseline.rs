@@ -172,18 +172,21 @@ impl Baseline {
     }
 
     /// Loads these notebooks, one after another, and says how many events a second that folds.
-    pub async fn load(&self, prefix: &str, notebooks: usize, notes: usize) -> anyhow::Result<f64> {
+    pub async fn load(&self, prefix: &'static str, notebooks: usize, notes: usize) -> anyhow::Result<f64> {
         let repository = PostgresEventRepository::new(self.pool.clone());
         let store = PersistedEventStore::<_, Notebook>::new_event_store(repository);
-        store.load_aggregate("nobody").await.map_err(|error| anyhow::anyhow!("loading nobody: {error}"))?;
-        let started = Instant::now();
-        for id in 0..notebooks {
-            let loaded = store.load_aggregate(&format!("{prefix}-{id}")).await;
-            let mut loaded = loaded.map_err(|error| anyhow::anyhow!("loading a notebook: {error}"))?;
-            let folded = loaded.aggregate().notes;
-            anyhow::ensure!(folded == notes as u64, "a notebook of {notes} notes was loaded with {folded}");
-        }
-        Ok((notebooks * notes) as f64 / started.elapsed().as_secs_f64())
+        let loading = async move {
+            store.load_aggregate("nobody").await.map_err(|error| anyhow::anyhow!("loading nobody: {error}"))?;
+            let started = Instant::now();
+            for id in 0..notebooks {
+                let loaded = store.load_aggregate(&format!("{prefix}-{id}")).await;
+                let mut loaded = loaded.map_err(|error| anyhow::anyhow!("loading a notebook: {error}"))?;
+                let folded = loaded.aggregate().notes;
+                anyhow::ensure!(folded == notes as u64, "a notebook of {notes} notes was loaded with {folded}");
+            }
+            Ok((notebooks * notes) as f64 / started.elapsed().as_secs_f64())
+        };
+        tokio::spawn(loading).await?
     }
 
     /// Gives every note to the view, as the library does after each command, with so many workers; and says how many

@@ -88,7 +88,7 @@ pub fn serve() -> anyhow::Result<()> {
 }
 
 /// As many threads as `guildhall` has: see its `main`.
-fn runtime() -> std::io::Result<Runtime> {
+pub fn runtime() -> std::io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     let few_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() <= 2);
     if few_cores && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
