@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many events one transaction folds at most when a projection reads the store itself.
-const BATCH: usize = 2_000;
+pub(crate) const BATCH: usize = 2_000;
 
 /// How long a projection that has seen everything waits before it looks whether it is still wanted.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -350,8 +350,17 @@ impl<P: Projector> Runner<P> {
 }
 
 /// The events after a position, with the keys that the projector needs.
-pub(crate) async fn next_batch<P: Projector>(store: &EventStore, after: u64) -> Result<Batch, StoreError> {
-    store.batch_for(&P::READS, store.read_after(after, BATCH).await?).await
+async fn next_batch<P: Projector>(store: &EventStore, after: u64) -> Result<Batch, StoreError> {
+    batch_after::<P>(store, after, BATCH).await
+}
+
+/// What the projection reads of so many events at most.
+pub(crate) async fn batch_after<P: Projector>(
+    store: &EventStore,
+    after: u64,
+    most: usize,
+) -> Result<Batch, StoreError> {
+    store.batch_for(&P::READS, store.read_after(after, most).await?).await
 }
 
 /// A connection out of the pool for good, on which unqualified names are those of `schema`.

@@ -29,7 +29,7 @@ const AT_A_TIME: usize = 10_000;
 const WORKERS: usize = 8;
 
 /// How many positions a second a rebuild beside commands goes over.
-const PACE: &str = "50000";
+const PACE: &str = "30000";
 
 /// How often is looked how far a read model is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

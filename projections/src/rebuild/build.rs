@@ -2,6 +2,7 @@
 
 use std::{
     marker::PhantomData,
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LOOK_EVERY, MOST_SHARES, PATIENCE, RebuildError, RebuildOptions, RebuildReport, TableReport, compare,
+    pace::{self, Pace},
     plan::{self, Plan},
     share::Folding,
 };
@@ -22,7 +24,7 @@ use crate::{
     Projector, RunError, Stage,
     fold::fold,
     parked::Parked,
-    runner::{connect, next_batch},
+    runner::{BATCH, batch_after, connect},
 };
 
 /// What only one rebuild of a projection holds.
@@ -79,8 +81,7 @@ impl<P: Projector> Build<P> {
             self.fold_shares(options, stop, progress).await?;
             self.complete().await?;
         }
-        let head = self.store.head().await.map_err(RunError::from)?;
-        self.fold_to(head, stop, progress).await?;
+        self.catch_up(options.pace, stop, progress).await?;
         let mut live = connect(&self.pool, "read").await?;
         if options.repair {
             return self.repair(&mut live, stop, progress).await;
@@ -90,7 +91,7 @@ impl<P: Projector> Build<P> {
             let tx = live.transaction().await?;
             let standing = hold::<P>(&tx).await?;
             if let Some(position) = standing.comparable_after(self.position()) {
-                self.fold_to(position, stop, progress).await?;
+                self.fold_to(position, None, stop, progress).await?;
                 return self.compare(tx).await;
             }
             drop(tx);
@@ -156,7 +157,7 @@ impl<P: Projector> Build<P> {
 
     /// Makes what follows from streams of several shares. From here on all is folded as the live projection does it.
     async fn complete(&mut self) -> Result<(), RebuildError> {
-        self.connection.batch_execute("ANALYZE").await?;
+        self.connection.batch_execute(&format!("ANALYZE {}", P::TABLES.join(", "))).await?;
         let tx = self.connection.transaction().await?;
         P::complete(&tx).await?;
         plan::together_at(&tx, self.plan.target).await?;
@@ -165,19 +166,42 @@ impl<P: Projector> Build<P> {
         Ok(())
     }
 
+    /// Folds what was recorded meanwhile, at the pace as long as that leaves less and less.
+    async fn catch_up(
+        &mut self,
+        pace: Option<NonZeroU32>,
+        stop: &CancellationToken,
+        progress: &(impl Fn(u64, u64) + Send),
+    ) -> Result<(), RebuildError> {
+        let mut behind = u64::MAX;
+        loop {
+            let head = self.store.head().await.map_err(RunError::from)?;
+            let left = head.saturating_sub(self.position());
+            if left <= BATCH as u64 || left >= behind {
+                return self.fold_to(head, None, stop, progress).await;
+            }
+            behind = left;
+            self.fold_to(head, pace, stop, progress).await?;
+        }
+    }
+
     /// Folds history up to a position, when the shares are together.
     async fn fold_to(
         &mut self,
         target: u64,
+        pace: Option<NonZeroU32>,
         stop: &CancellationToken,
         progress: &(impl Fn(u64, u64) + Send),
     ) -> Result<(), RebuildError> {
+        let at_once = usize::try_from(pace::at_once(pace, BATCH as u64)).unwrap_or(BATCH);
+        let pace = Pace::from(self.position(), pace);
         let mut parked = Parked::load(&self.connection, P::NAME).await?;
         while self.position() < target {
             if stop.is_cancelled() {
                 return Err(self.stopped());
             }
-            let mut batch = next_batch::<P>(&self.store, self.position()).await.map_err(RunError::from)?;
+            let batch = batch_after::<P>(&self.store, self.position(), at_once).await;
+            let mut batch = batch.map_err(RunError::from)?;
             batch.events.retain(|event| event.position <= target);
             let Some(last) = batch.events.last().map(|event| event.position) else { break };
             let mut tx = self.connection.transaction().await?;
@@ -186,6 +210,7 @@ impl<P: Projector> Build<P> {
             plan::together_at(&tx, last).await?;
             tx.commit().await?;
             self.plan.together = Some(last);
+            pace.keep(last, stop).await;
         }
         progress(self.position(), target);
         Ok(())
@@ -221,7 +246,7 @@ impl<P: Projector> Build<P> {
         tx.batch_execute("SET LOCAL synchronous_commit = on").await?;
         let standing = hold::<P>(&tx).await?;
         let head = self.store.head().await.map_err(RunError::from)?;
-        self.fold_to(head.max(standing.furthest), stop, progress).await?;
+        self.fold_to(head.max(standing.furthest), None, stop, progress).await?;
         let mut tables = Vec::new();
         for table in P::TABLES {
             let report = compare::table(&tx, &self.schema, table).await?;

@@ -9,6 +9,7 @@
 
 mod build;
 mod compare;
+mod pace;
 mod plan;
 mod share;
 
@@ -24,9 +25,6 @@ pub use compare::{Difference, TableReport};
 
 /// The most shares that are folded at the same time.
 pub const MOST_SHARES: u16 = 16;
-
-/// How many times a second a rebuild at a pace folds.
-const BURSTS: u64 = 100;
 
 /// How long the live projection gets to be at one position with the rebuilt one.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -59,12 +57,9 @@ impl Default for RebuildOptions {
 }
 
 impl RebuildOptions {
-    /// How many positions one transaction of a share goes over. At a pace it is little and often: what is done at once, others
-    /// wait for.
+    /// How many positions one transaction of a share goes over.
     fn range_of(&self, share: Share) -> u64 {
-        let range = (self.range * u64::from(share.of)).min(MAX_RANGE);
-        let at_once = self.pace.map_or(range, |pace| u64::from(pace.get()) / BURSTS);
-        range.min(at_once).max(1)
+        pace::at_once(self.pace, (self.range * u64::from(share.of)).min(MAX_RANGE))
     }
 }
 
@@ -159,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_kept_in_small_steps() {
+    fn a_transaction_goes_over_what_its_share_has_in_a_range_or_less_at_a_pace() {
         let half = Share { number: 0, of: 2 };
         let at = |pace| RebuildOptions { pace: NonZeroU32::new(pace), ..RebuildOptions::default() }.range_of(half);
         assert_eq!((at(0), at(50_000), at(7), at(u32::MAX)), (10_000, 500, 1, 10_000));

@@ -7,15 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use deadpool_postgres::ClientWrapper;
 use guildhall_event_store::{Batch, EventStore, Share, StoreError};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::plan;
+use super::{pace::Pace, plan};
 use crate::{Projector, RunError, Stage, fold::fold, parked::Parked};
 
 /// How many batches wait to be folded at most.
@@ -47,7 +46,7 @@ impl<P: Projector> Folding<P> {
         let mut reading = JoinSet::new();
         let ranges = Ranges { after: from, target: self.target, length: self.range };
         reading.spawn(read::<P>(self.store.clone(), self.share, ranges, sender));
-        let began = Instant::now();
+        let pace = Pace::from(from, self.pace);
         while !self.stop.is_cancelled()
             && let Some(read) = ahead.recv().await
         {
@@ -58,10 +57,7 @@ impl<P: Projector> Folding<P> {
             plan::share_reached(&tx, self.share, until).await?;
             tx.commit().await?;
             self.reached.store(until, Ordering::Relaxed);
-            if let Some(pace) = self.pace {
-                let due = began + Duration::from_secs(until - from) / pace.get();
-                let _stopping = tokio::time::timeout_at(due, self.stop.cancelled()).await;
-            }
+            pace.keep(until, &self.stop).await;
         }
         Ok(())
     }
