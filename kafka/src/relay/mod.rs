@@ -55,7 +55,7 @@ pub struct RelayOptions {
 }
 
 impl RelayOptions {
-    /// Batches of 2,000 events or what comes within 10 ms, 4 of them under way; a lease of 10 s; a checkpoint each 10 ms,
+    /// Batches of 2,000 events or what comes within 10 ms, 4 of them under way; a lease of 10 s; a checkpoint each 5 ms,
     /// watermarks each second and for everybody each minute, a look at history each 10 s.
     pub fn new(kafka: KafkaOptions) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl RelayOptions {
             batches_in_flight: 4,
             gather: Duration::from_millis(10),
             lease: Duration::from_secs(10),
-            checkpoint_every: Duration::from_millis(10),
+            checkpoint_every: Duration::from_millis(5),
             watermark_every: Duration::from_secs(1),
             remind_every: Duration::from_mins(1),
             audit_every: Duration::from_secs(10),
