@@ -292,12 +292,12 @@ impl<P: Projector> Runner<P> {
             self.must_hold(claim.last_position, folded).await?;
         }
         let mut at = claim.last_position;
-        let mut batch = next_batch::<P>(&self.store, at).await?;
+        let mut batch = next_batch::<P>(&self.store, at, BATCH).await?;
         loop {
             let Some(last) = batch.events.last().map(|event| event.position) else {
                 let head = self.store.wait_past(at, PATIENCE).await?;
                 if head > at {
-                    batch = next_batch::<P>(&self.store, at).await?;
+                    batch = next_batch::<P>(&self.store, at, BATCH).await?;
                 } else {
                     self.still_connected()?;
                 }
@@ -306,7 +306,7 @@ impl<P: Projector> Runner<P> {
             self.still_connected()?;
             // The next batch is read while this one is written.
             let store = self.store.clone();
-            let ahead = next_batch::<P>(&store, last);
+            let ahead = next_batch::<P>(&store, last, BATCH);
             let step = Advance::over(STORE.to_owned(), self.claim_of(STORE)?, &batch.events, last.cast_signed(), last);
             let (folded, next) = tokio::join!(self.fold(vec![step], batch), ahead);
             folded?;
@@ -349,17 +349,8 @@ impl<P: Projector> Runner<P> {
     }
 }
 
-/// The events after a position, with the keys that the projector needs.
-async fn next_batch<P: Projector>(store: &EventStore, after: u64) -> Result<Batch, StoreError> {
-    batch_after::<P>(store, after, BATCH).await
-}
-
-/// What the projection reads of so many events at most.
-pub(crate) async fn batch_after<P: Projector>(
-    store: &EventStore,
-    after: u64,
-    most: usize,
-) -> Result<Batch, StoreError> {
+/// The events after a position, so many at most, with the keys that the projector needs.
+pub(crate) async fn next_batch<P: Projector>(store: &EventStore, after: u64, most: usize) -> Result<Batch, StoreError> {
     store.batch_for(&P::READS, store.read_after(after, most).await?).await
 }
 

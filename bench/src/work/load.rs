@@ -19,8 +19,7 @@ use crate::{
 const NOTEBOOKS: &str = "cold";
 
 /// Streams of so many events each, loaded one after another through a store that was just opened, without
-/// snapshots on either side. Each side is a task of a runtime like the
-/// node's, as what handles a request is.
+/// snapshots on either side. Each side is a task of a runtime like the node's, as what handles a request is.
 pub fn cold(bench: &Bench, events: usize) -> anyhow::Result<Vec<Run>> {
     let events = events.min(bench.size.loaded);
     let streams = (bench.size.loaded / events).clamp(1, 1_000);

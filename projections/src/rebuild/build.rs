@@ -24,7 +24,7 @@ use crate::{
     Projector, RunError, Stage,
     fold::fold,
     parked::Parked,
-    runner::{BATCH, batch_after, connect},
+    runner::{BATCH, connect, next_batch},
 };
 
 /// What only one rebuild of a projection holds.
@@ -200,7 +200,7 @@ impl<P: Projector> Build<P> {
             if stop.is_cancelled() {
                 return Err(self.stopped());
             }
-            let batch = batch_after::<P>(&self.store, self.position(), at_once).await;
+            let batch = next_batch::<P>(&self.store, self.position(), at_once).await;
             let mut batch = batch.map_err(RunError::from)?;
             batch.events.retain(|event| event.position <= target);
             let Some(last) = batch.events.last().map(|event| event.position) else { break };
