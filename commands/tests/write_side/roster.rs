@@ -126,7 +126,7 @@ async fn a_place_given_back_is_offered_in_the_same_breath() {
     let reply = side.send("CancelRegistration", "cancel", cancel).await;
     assert_eq!(reply.recorded(), ["RegistrationCancelled", "PlaceOffered"], "{reply:?}");
     let history = side.history(founders()).await;
-    assert!(history.iter().all(|event| !String::from_utf8_lossy(&event.payload).contains("cold")));
+    assert!(history.iter().all(|event| !String::from_utf8_lossy(&event.payload).contains("has a cold")));
 }
 
 #[tokio::test]
