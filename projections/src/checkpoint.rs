@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use deadpool_postgres::{ClientWrapper, Transaction};
 use guildhall_event_store::RecordedEvent;
+use tokio_postgres::{Client, Statement};
 
 use crate::{Projector, RunError};
 
@@ -106,26 +107,29 @@ pub(crate) async fn claim<P: Projector>(tx: &Transaction<'_>, source: &str) -> R
     })
 }
 
-/// Moves checkpoints, if all of them are still ours and where we left them. The first statement of each transaction: from
-/// here on nobody else can move them.
-pub(crate) async fn advance<P: Projector>(tx: &Transaction<'_>, to: &[Advance]) -> Result<(), RunError> {
-    let statement = tx
-        .prepare_cached(
-            "UPDATE read.checkpoint c SET next_offset = t.next_offset, last_position = t.last_position, \
-                    last_hash = coalesce(t.last_hash, c.last_hash), reached = greatest(c.reached, t.reached) \
-             FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bigint[]) \
-                    AS t (source, owner_epoch, from_position, next_offset, last_position, last_hash, reached) \
-             WHERE c.projection = $1 AND c.source = t.source AND c.owner_epoch = t.owner_epoch \
-               AND c.last_position = t.from_position \
-             RETURNING c.source",
-        )
-        .await?;
+/// The statement of [`advance`], to be prepared before the transaction begins.
+pub(crate) const ADVANCE: &str = "UPDATE read.checkpoint c SET next_offset = t.next_offset, last_position = t.last_position, \
+                                             last_hash = coalesce(t.last_hash, c.last_hash), \
+                                             reached = greatest(c.reached, t.reached) \
+     FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::bigint[]) \
+            AS t (source, owner_epoch, from_position, next_offset, last_position, last_hash, reached) \
+     WHERE c.projection = $1 AND c.source = t.source AND c.owner_epoch = t.owner_epoch \
+       AND c.last_position = t.from_position \
+     RETURNING c.source";
+
+/// Moves checkpoints, those that are still ours and where we left them; fails if one of them is not. The first statement of
+/// each transaction: from here on nobody else can move them. Outside of one it is for events that change no table.
+pub(crate) async fn advance<P: Projector>(
+    client: &Client,
+    statement: &Statement,
+    to: &[Advance],
+) -> Result<(), RunError> {
     let sources: Vec<&str> = to.iter().map(|to| &*to.source).collect();
     let numbers = |number: fn(&Advance) -> i64| -> Vec<i64> { to.iter().map(number).collect() };
     let hashes: Vec<Option<&[u8]>> = to.iter().map(|to| to.last_hash.as_ref().map(|hash| &hash[..])).collect();
-    let moved = tx
+    let moved = client
         .query(
-            &statement,
+            statement,
             &[
                 &P::NAME,
                 &sources,

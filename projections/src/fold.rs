@@ -2,15 +2,46 @@
 
 use std::collections::VecDeque;
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{ClientWrapper, Transaction};
 use guildhall_event_store::{Batch, EventStore, RecordedEvent};
 use tokio_postgres::error::SqlState;
 
 use crate::{
     ProjectError, Projector, RunError, Stage,
+    checkpoint::{self, ADVANCE, Advance},
     parked::{MOST_PARKED, Parked},
     projector::Poison,
 };
+
+/// Folds a batch into the live tables and moves checkpoints, in one transaction; `parked` is changed even when this fails, so
+/// work on a copy.
+///
+/// Each answer that is waited for costs the events behind it more than Postgres's work on it. So the first question of the
+/// fold goes with the checkpoints, and only a batch that was refused as a whole is folded again piece by piece.
+pub(crate) async fn fold_live<P: Projector>(
+    store: &EventStore,
+    connection: &mut ClientWrapper,
+    steps: &[Advance],
+    mut batch: Batch,
+    parked: &mut Parked,
+) -> Result<(), RunError> {
+    parked.withhold(&mut batch.events);
+    let advance = connection.prepare_cached(ADVANCE).await?;
+    if parked.is_empty() && !batch.events.iter().any(|event| P::READS.takes(event)) {
+        return checkpoint::advance::<P>(connection, &advance, steps).await;
+    }
+    let mut tx = connection.transaction().await?;
+    let whole = async { Ok(P::apply(&batch, &tx, Stage::Live).await) };
+    let ((), whole) = tokio::try_join!(biased; checkpoint::advance::<P>(tx.client(), &advance, steps), whole)?;
+    if whole.is_err() {
+        tx.rollback().await?;
+        tx = connection.transaction().await?;
+        checkpoint::advance::<P>(tx.client(), &advance, steps).await?;
+        fold::<P>(store, &mut tx, batch, parked, Stage::Live).await?;
+    }
+    parked.write(&tx, P::NAME).await?;
+    Ok(tx.commit().await?)
+}
 
 /// Folds a batch; `parked` is changed even when this fails, so work on a copy.
 pub(crate) async fn fold<P: Projector>(

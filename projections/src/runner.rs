@@ -8,9 +8,9 @@ use guildhall_event_store::{Batch, EventStore, RecordedEvent, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Projector, Stage,
+    Projector,
     checkpoint::{self, Advance, Claim, STORE},
-    fold::fold,
+    fold::fold_live,
     parked::Parked,
 };
 
@@ -237,11 +237,7 @@ impl<P: Projector> Runner<P> {
         let events = batch.events.len();
         let mut parked = self.parked.clone();
         let connection = Self::connected(&mut self.connection, &self.pool).await?;
-        let mut tx = connection.transaction().await?;
-        checkpoint::advance::<P>(&tx, &steps).await?;
-        fold::<P>(&self.store, &mut tx, batch, &mut parked, Stage::Live).await?;
-        parked.write(&tx, P::NAME).await?;
-        tx.commit().await?;
+        fold_live::<P>(&self.store, connection, &steps, batch, &mut parked).await?;
         if parked.len() != self.parked.len() {
             parked.measure(P::NAME);
         }

@@ -123,6 +123,11 @@ impl Parked {
         gone
     }
 
+    /// Whether no stream waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
     /// How many streams wait.
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
