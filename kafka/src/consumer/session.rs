@@ -1,7 +1,7 @@
 //! One stay in the group: polls, sorts into lanes, repairs, hands over.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::MutexGuard,
     time::{Duration, Instant},
 };
@@ -20,10 +20,11 @@ use super::{
     lane::{Lane, Taken, Told},
     look::{Look, until},
     watch::{Watch, has_more},
-    worker::Worker,
+    worker::{Unlike, Worker},
 };
 use crate::{
     envelope::{Decoder, EnvelopeError},
+    relay::lease::Checkpoint,
     topics::{self, Place},
 };
 
@@ -34,7 +35,7 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long Kafka's client may take to go back in a partition.
 const SEEK_WITHIN: Duration = Duration::from_secs(10);
 /// How much of history a repair reads, or a comparison asks for, at once, at most.
-const REPAIR_PAGE: usize = 2_000;
+pub(super) const REPAIR_PAGE: usize = 2_000;
 
 /// Why a session ended without an error.
 pub(super) enum End {
@@ -82,8 +83,7 @@ impl Session {
             let began = Instant::now();
             self.poll(worker)?;
             self.repair(worker)?;
-            self.compare(worker)?;
-            self.follow(worker)?;
+            self.compare_and_follow(worker)?;
             if self.watch.waited(began.elapsed()) && self.is_stalled()? {
                 return Ok(End::Stalled);
             }
@@ -177,21 +177,31 @@ impl Session {
         Ok(())
     }
 
-    /// Compares what was taken from Kafka with history. A lane that took what history contradicts goes back, and reads the rest
-    /// again without it.
-    fn compare(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
-        let told: Vec<_> = self.lanes().values().flat_map(Lane::told).map(|told| told.stands_at()).collect();
-        if told.is_empty() || !self.compares {
-            return Ok(());
+    /// Compares what was taken from Kafka with history, and goes as far as the relay is where nothing of that was for the
+    /// partition. Records that say so come seldom: each costs the brokers as much as one with an event, and each partition
+    /// would want its own.
+    fn compare_and_follow(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
+        let mut told: Vec<_> = self.lanes().values().flat_map(Lane::told).map(|told| told.stands_at()).collect();
+        if !told.is_empty() {
+            self.look.something_came();
         }
-        let mut unlike = HashSet::new();
-        for page in told.chunks(REPAIR_PAGE) {
-            unlike.extend(worker.unlike(page)?);
+        if !self.compares {
+            told.clear();
         }
-        if unlike.is_empty() {
-            return Ok(());
+        let due = self.look.is_due();
+        let (unlike, relayed) = worker.unlike_and_relayed(&told, due)?;
+        if !unlike.is_empty() {
+            worker.must_be_ours()?;
+            self.go_back(&unlike)?;
         }
-        worker.must_be_ours()?;
+        if due {
+            self.follow(relayed.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Takes back what history contradicts: a lane that took it goes back, and reads the rest again without it.
+    fn go_back(&mut self, unlike: &Unlike) -> Result<(), ConsumerError> {
         let mut refused = BTreeSet::new();
         for (place, lane) in self.lanes().iter_mut() {
             let forged = lane.told().iter().filter(|told| unlike.contains(&told.stands_at()));
@@ -213,23 +223,14 @@ impl Session {
         Ok(())
     }
 
-    /// Goes as far as the relay is, where nothing of that was for the partition. Records that say so come seldom: each costs
-    /// the brokers as much as one with an event, and each partition would want its own.
-    fn follow(&mut self, worker: &Worker) -> Result<(), ConsumerError> {
-        if self.lanes().values().any(|lane| !lane.told().is_empty()) {
-            self.look.something_came();
-        }
-        if !self.look.is_due() {
-            return Ok(());
-        }
+    fn follow(&mut self, relayed: Option<&Checkpoint>) {
         let mut further = false;
-        if let Some(relayed) = worker.relayed()? {
+        if let Some(relayed) = relayed {
             for lane in self.lanes().values_mut() {
                 further |= lane.follow(relayed.position, relayed.last.at(lane.place()));
             }
         }
         self.look.looked(further);
-        Ok(())
     }
 
     /// What was handed over is not read again, and so need not be refused again.

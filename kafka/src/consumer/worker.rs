@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ConsumerError, ConsumerOptions, Mark, PartitionBatch,
     assignment::{Lanes, ResumeFn},
-    session::{End, Session},
+    session::{End, REPAIR_PAGE, Session},
 };
 use crate::{
     patience::Patience,
@@ -18,6 +18,9 @@ use crate::{
         lease::{self, Checkpoint},
     },
 };
+
+/// What records say and history contradicts: positions and leaf hashes.
+pub(super) type Unlike = HashSet<(u64, [u8; 32])>;
 
 /// What the thread works with as long as it lives.
 pub(super) struct Worker {
@@ -65,10 +68,28 @@ impl Worker {
     }
 
     /// Those of these that history contradicts.
-    pub(super) fn unlike(&self, told: &[(u64, [u8; 32])]) -> Result<HashSet<(u64, [u8; 32])>, ConsumerError> {
-        let unlike = self.runtime.block_on(self.store.unlike(told))?;
+    pub(super) fn unlike(&self, told: &[(u64, [u8; 32])]) -> Result<Unlike, ConsumerError> {
+        self.runtime.block_on(self.contradicted(told))
+    }
+
+    /// Those of these that history contradicts, and what Kafka has by the relay's checkpoint, if that is wanted. Both are asked
+    /// at once: what was taken waits for the answers.
+    pub(super) fn unlike_and_relayed(
+        &self,
+        told: &[(u64, [u8; 32])],
+        wanted: bool,
+    ) -> Result<(Unlike, Option<Checkpoint>), ConsumerError> {
+        let relayed = async { if wanted { self.relayed().await } else { Ok(None) } };
+        self.runtime.block_on(async { tokio::try_join!(self.contradicted(told), relayed) })
+    }
+
+    async fn contradicted(&self, told: &[(u64, [u8; 32])]) -> Result<Unlike, ConsumerError> {
+        let mut unlike = Unlike::new();
+        for page in told.chunks(REPAIR_PAGE) {
+            unlike.extend(self.store.unlike(page).await?);
+        }
         if let Some(furthest) = unlike.iter().map(|(position, _)| *position).max() {
-            let after = self.runtime.block_on(self.store.head())?;
+            let after = self.store.head().await?;
             if furthest > after {
                 return Err(ConsumerError::BeyondHistory { after });
             }
@@ -76,9 +97,8 @@ impl Worker {
         Ok(unlike)
     }
 
-    /// What Kafka has, by the relay's checkpoint.
-    pub(super) fn relayed(&self) -> Result<Option<Checkpoint>, ConsumerError> {
-        let asked = self.runtime.block_on(lease::acknowledged(self.store.pool(), &self.options.kafka));
+    async fn relayed(&self) -> Result<Option<Checkpoint>, ConsumerError> {
+        let asked = lease::acknowledged(self.store.pool(), &self.options.kafka).await;
         asked.map_err(|error| ConsumerError::Relay(error.to_string()))
     }
 
