@@ -23,7 +23,8 @@ pub struct KafkaOptions {
     pub brokers: String,
     /// What the topics' names begin with: `guildhall` gives `guildhall.members`.
     pub prefix: String,
-    /// Partitions of each topic: the most consumers of one group that can share its work.
+    /// Partitions of each topic: the most consumers of one group that can share its work. Each that has something in a batch is
+    /// a request to a broker, one after the other.
     pub partitions: u16,
     /// Copies of each partition. 1 is for a broker that stands alone; production has 3.
     pub replication: u16,
@@ -35,13 +36,13 @@ pub struct KafkaOptions {
 }
 
 impl KafkaOptions {
-    /// The brokers, with everything else as usual: prefix `guildhall`, 6 partitions, 1 copy, the API on this
+    /// The brokers, with everything else as usual: prefix `guildhall`, 3 partitions, 1 copy, the API on this
     /// machine.
     pub fn new(brokers: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
             prefix: "guildhall".to_owned(),
-            partitions: 6,
+            partitions: 3,
             replication: 1,
             public_url: "http://localhost:8080".to_owned(),
             connection: BTreeMap::new(),

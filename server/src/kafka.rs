@@ -16,7 +16,8 @@ pub struct Kafka {
     pub brokers: String,
     /// What every topic's name begins with.
     pub topic_prefix: String,
-    /// Partitions of a new topic, 1 to 1000. Topics that exist keep theirs.
+    /// Partitions of a new topic, 1 to 1000. Topics that exist keep theirs. More than there are nodes that project bring nothing,
+    /// and events come later: each partition is a request of its own to a broker.
     pub partitions: u16,
     /// Replicas of a new topic, 1 to 10.
     pub replication_factor: u16,
@@ -41,7 +42,7 @@ impl Default for Kafka {
         Self {
             brokers: String::new(),
             topic_prefix: "guildhall".into(),
-            partitions: 6,
+            partitions: 3,
             replication_factor: 1,
             group_protocol: GroupProtocol::Classic,
             connection: BTreeMap::new(),

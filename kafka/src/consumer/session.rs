@@ -31,7 +31,7 @@ use crate::{
 /// How long one poll waits for the first record of a round.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long a round waits for more: what a broker answers comes partition by partition, and each round is a transaction.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(5);
 /// How long Kafka's client may take to go back in a partition.
 const SEEK_WITHIN: Duration = Duration::from_secs(10);
 /// How much of history a repair reads, or a comparison asks for, at once, at most.

@@ -55,14 +55,14 @@ pub struct RelayOptions {
 }
 
 impl RelayOptions {
-    /// Batches of 2,000 events or what comes within 10 ms, 4 of them under way; a lease of 10 s; a checkpoint each 5 ms,
+    /// Batches of 2,000 events or what comes within 15 ms, 4 of them under way; a lease of 10 s; a checkpoint each 5 ms,
     /// watermarks each second and for everybody each minute, a look at history each 10 s.
     pub fn new(kafka: KafkaOptions) -> Self {
         Self {
             kafka,
             batch_events: 2_000,
             batches_in_flight: 4,
-            gather: Duration::from_millis(10),
+            gather: Duration::from_millis(15),
             lease: Duration::from_secs(10),
             checkpoint_every: Duration::from_millis(5),
             watermark_every: Duration::from_secs(1),

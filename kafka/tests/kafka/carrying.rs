@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use guildhall_kafka::{Consumer, ConsumerOptions, GroupProtocol, Place, Resume, envelope};
+use guildhall_kafka::{Consumer, ConsumerOptions, GroupProtocol, Place, Resume, Topic, envelope};
 use rdkafka::{
     ClientConfig,
     producer::{FutureProducer, FutureRecord},
 };
 
-use crate::world::{Reader, World, within};
+use crate::world::{PARTITIONS, Reader, World, within};
 
 #[tokio::test]
 async fn events_of_many_streams_arrive_once_in_order_and_unchanged() {
@@ -66,9 +66,10 @@ async fn partitions_without_events_are_told_how_far_history_is() {
     world.append(1, 1).await;
     let relay = world.relay();
     let mut reader = world.reader();
-    // Thirty partitions have to reach position 1, and one event is in one of them.
+    // All partitions have to reach position 1, and one event is in one of them.
     reader.read_to(1).await;
-    assert_eq!((reader.count(), reader.applied().partitions.len()), (1, 30));
+    let partitions = Topic::ALL.len() * usize::from(world.kafka.partitions);
+    assert_eq!((reader.count(), reader.applied().partitions.len()), (1, partitions));
     relay.shutdown().await;
 }
 
@@ -192,7 +193,7 @@ async fn a_stock_client_puts_the_same_keys_into_the_same_partitions() {
         .create()
         .expect("the options are good");
     for event in world.history().await {
-        let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
+        let place = Place::of(event.tenant, &event.stream, PARTITIONS).expect("every category has a topic");
         let (name, key) = (place.topic.name(&world.kafka.prefix), envelope::key(event.tenant, &event.stream));
         let record = FutureRecord::to(&name).key(&key).payload("");
         let delivery = producer.send(record, Duration::from_secs(30)).await.expect("the broker takes it");

@@ -17,7 +17,7 @@ use rdkafka::{
 
 use crate::{
     hand::{Fate, Hand},
-    world::{Reader, World, names, within},
+    world::{PARTITIONS, Reader, World, names, within},
 };
 
 #[tokio::test]
@@ -285,7 +285,7 @@ pub(crate) async fn expire(world: &World, all_but: i64) {
         ClientConfig::new().set("bootstrap.servers", &world.kafka.brokers).create().expect("the options are good");
     let mut before = TopicPartitionList::new();
     for name in names(&world.kafka.prefix) {
-        for partition in 0..6 {
+        for partition in 0..i32::from(PARTITIONS) {
             let offsets = admin.inner().fetch_watermarks(&name, partition, Duration::from_secs(10));
             let (_, end) = offsets.expect("the broker answers");
             before

@@ -10,7 +10,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-use crate::world::World;
+use crate::world::{PARTITIONS, World};
 
 /// What becomes of a record on its way.
 pub(crate) enum Fate {
@@ -41,7 +41,7 @@ impl<'a> Hand<'a> {
         let mut last: BTreeMap<Place, u64> = self.before(events).await;
         let mut sent = Vec::new();
         for event in events {
-            let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
+            let place = Place::of(event.tenant, &event.stream, PARTITIONS).expect("every category has a topic");
             let previous = last.insert(place, event.position).unwrap_or(0);
             let headers = envelope::event_headers(event, previous, &self.world.kafka.public_url);
             let (headers, payload) = match fate(event) {
@@ -66,7 +66,7 @@ impl<'a> Hand<'a> {
     /// Sends each of these where it belongs, in the order given, however that is; each says that the one before it is `previous`.
     pub(crate) async fn send_as_told(&self, records: &[(RecordedEvent, u64)]) {
         for (event, previous) in records {
-            let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
+            let place = Place::of(event.tenant, &event.stream, PARTITIONS).expect("every category has a topic");
             let (name, key) = (place.topic.name(&self.world.kafka.prefix), envelope::key(event.tenant, &event.stream));
             let record = FutureRecord::to(&name)
                 .partition(i32::from(place.partition))
@@ -82,7 +82,7 @@ impl<'a> Hand<'a> {
     pub(crate) fn chained(history: &[RecordedEvent]) -> Vec<(RecordedEvent, u64)> {
         let mut last: BTreeMap<Place, u64> = BTreeMap::new();
         let chained = history.iter().map(|event| {
-            let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
+            let place = Place::of(event.tenant, &event.stream, PARTITIONS).expect("every category has a topic");
             (event.clone(), last.insert(place, event.position).unwrap_or(0))
         });
         chained.collect()
@@ -92,6 +92,8 @@ impl<'a> Hand<'a> {
     async fn before(&self, events: &[RecordedEvent]) -> BTreeMap<Place, u64> {
         let first = events.first().map_or(0, |event| event.position);
         let earlier = self.world.history().await.into_iter().take_while(|event| event.position < first);
-        earlier.filter_map(|event| Some((Place::of(event.tenant, &event.stream, 6)?, event.position))).collect()
+        earlier
+            .filter_map(|event| Some((Place::of(event.tenant, &event.stream, PARTITIONS)?, event.position)))
+            .collect()
     }
 }

@@ -34,6 +34,9 @@ use uuid::Uuid;
 /// How long a test waits for what it expects. Never reached when all is well.
 const DEADLINE: Duration = Duration::from_secs(90);
 
+/// Partitions of each topic: so many that most of them stay empty.
+pub(crate) const PARTITIONS: u16 = 6;
+
 const CATEGORIES: [&str; 9] = [
     "association",
     "association_event",
@@ -64,6 +67,7 @@ impl World {
         recorder();
         let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
         let mut kafka = KafkaOptions::new(brokers);
+        kafka.partitions = PARTITIONS;
         kafka.prefix = format!("test-{}", Uuid::now_v7().simple());
         Self::with(kafka).await
     }
@@ -169,16 +173,17 @@ impl World {
         history.retain(|event| event.position <= position);
         let mut last: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for event in &history {
-            let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
-            last.entry(place.topic.suffix()).or_insert_with(|| vec![0; 6])[usize::from(place.partition)] =
-                event.position;
+            let place = Place::of(event.tenant, &event.stream, PARTITIONS).expect("every category has a topic");
+            last.entry(place.topic.suffix()).or_insert_with(|| vec![0; usize::from(PARTITIONS)])
+                [usize::from(place.partition)] = event.position;
         }
         let statement = "INSERT INTO es.relay (name, partitions, position, leaf_hash, last_positions)
-                         VALUES ($1, 6, $2, $3, $4)";
+                         VALUES ($1, $2, $3, $4, $5)";
         let leaf_hash = history.last().map(|event| event.leaf_hash.as_slice());
         let position = i64::try_from(position).expect("a small number");
         let client = self.database.connect().await;
-        let values: &[&(dyn ToSql + Sync)] = &[&self.kafka.prefix, &position, &leaf_hash, &Json(last)];
+        let partitions = i32::from(PARTITIONS);
+        let values: &[&(dyn ToSql + Sync)] = &[&self.kafka.prefix, &partitions, &position, &leaf_hash, &Json(last)];
         client.execute(statement, values).await.expect("the statement is good");
     }
 
@@ -355,7 +360,7 @@ impl Reader {
     pub(crate) fn has_reached(&self, position: u64) -> bool {
         let applied = self.applied();
         let reached = applied.partitions.values().filter(|(resume, _)| resume.reached >= position);
-        reached.count() == Place::all(6).count()
+        reached.count() == Place::all(PARTITIONS).count()
     }
 
     /// Reads until it has at least so many events.
@@ -387,7 +392,7 @@ impl Reader {
         for ((topic, partition), (_, events)) in &applied.partitions {
             assert!(events.is_sorted_by_key(|event| event.position), "{topic}/{partition} is out of order");
             for event in events {
-                let place = Place::of(event.tenant, &event.stream, 6).expect("every category has a topic");
+                let place = Place::of(event.tenant, &event.stream, PARTITIONS).expect("every category has a topic");
                 assert_eq!((&place.topic.name(prefix), i32::from(place.partition)), (topic, *partition));
             }
         }
