@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::{Kafka, KafkaOptions, Node, cluster_id, free_ports};
 
+/// Small heaps, since there are three of them.
+const SMALL: [&str; 4] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms128m", "-Xmx256m"];
+
 /// Three nodes, each broker and controller, with three copies of everything and two of them in sync before anything is
 /// acknowledged: one may be killed, paused or away at any time, and nothing stops.
 #[derive(Debug)]
@@ -27,9 +30,8 @@ impl KafkaCluster {
             .zip(brokers)
             .map(|(id, &broker)| {
                 let options = KafkaOptions { data_dir: home.path().join(format!("node-{id}")), settings: Vec::new() };
-                // Small heaps, since there are three of them.
-                let heap = ["-Xms128m", "-Xmx256m"];
-                let node = Node { id, broker, controllers: controllers.to_vec(), cluster: cluster.clone(), heap };
+                let node =
+                    Node { id, broker, controllers: controllers.to_vec(), cluster: cluster.clone(), java: &SMALL };
                 // Together: none is ready before a second one has voted for it.
                 thread::spawn(move || Kafka::launch(options, node, None))
             })

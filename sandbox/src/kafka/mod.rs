@@ -32,9 +32,22 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What Kafka logs when clients may come: its broker has been taken into the quorum by then.
 const STARTED: &str = "Kafka Server started";
 
-/// Enough memory for tests and a start in under two seconds: measured at 340 MB resident. Performance data would be
-/// written to a shared folder, for tools that nobody runs here.
-const JAVA_FLAGS: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
+/// Performance data would be written to a shared folder, for tools that nobody runs here.
+const JAVA_FLAGS: [&str; 1] = ["-XX:-UsePerfData"];
+
+/// Enough memory for tests and a start in under two seconds: measured at 340 MB resident.
+const FRUGAL: [&str; 4] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms256m", "-Xmx512m"];
+
+/// What Kafka's own start script tells Java, for a broker that is measured and not only started.
+const AS_SHIPPED: [&str; 7] = [
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+];
 
 const LOG_CONFIGURATION: &str = include_str!("../../../tools/kafka/log4j2.properties");
 
@@ -65,15 +78,24 @@ impl Kafka {
     /// once per checkout.
     pub fn start(options: KafkaOptions) -> Result<Self> {
         let [broker, controller] = free_ports()?;
-        Self::launch(options, Node::alone(broker, controller), None)
+        Self::launch(options, Node::alone(broker, controller, &FRUGAL), None)
     }
 
     /// Starts Kafka on a directory that is deleted in the end.
     pub fn temporary(settings: Vec<(String, String)>) -> Result<Self> {
+        Self::temporary_on(&FRUGAL, settings)
+    }
+
+    /// The same on a Java as Kafka's own start script makes it: slower to start, and fast after a minute.
+    pub fn temporary_as_shipped() -> Result<Self> {
+        Self::temporary_on(&AS_SHIPPED, Vec::new())
+    }
+
+    fn temporary_on(java: &'static [&'static str], settings: Vec<(String, String)>) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("guildhall-kafka-").tempdir().context("making a directory")?;
         let [broker, controller] = free_ports()?;
         let options = KafkaOptions { data_dir: directory.path().to_owned(), settings };
-        Self::launch(options, Node::alone(broker, controller), Some(directory))
+        Self::launch(options, Node::alone(broker, controller, java), Some(directory))
     }
 
     fn launch(options: KafkaOptions, node: Node, temporary: Option<TempDir>) -> Result<Self> {
@@ -175,7 +197,7 @@ impl Kafka {
 
     fn java(&self, class: &str) -> Command {
         let mut java = Command::new(&self.java);
-        java.args(JAVA_FLAGS).args(self.node.heap).arg("-Dlog4j2.configurationFile=log4j2.properties");
+        java.args(JAVA_FLAGS).args(self.node.java).arg("-Dlog4j2.configurationFile=log4j2.properties");
         java.arg("-cp").arg(self.jars.join("*")).arg(class).current_dir(&self.place.path);
         java
     }
@@ -206,13 +228,13 @@ struct Node {
     /// The controllers' ports of all that vote, by their ids.
     controllers: Vec<u16>,
     cluster: String,
-    heap: [&'static str; 2],
+    /// What Java is told of memory and speed.
+    java: &'static [&'static str],
 }
 
 impl Node {
-    fn alone(broker: u16, controller: u16) -> Self {
-        let heap = ["-Xms256m", "-Xmx512m"];
-        Self { id: 1, broker, controllers: vec![controller], cluster: cluster_id(), heap }
+    fn alone(broker: u16, controller: u16, java: &'static [&'static str]) -> Self {
+        Self { id: 1, broker, controllers: vec![controller], cluster: cluster_id(), java }
     }
 
     fn is_alone(&self) -> bool {
