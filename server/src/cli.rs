@@ -275,7 +275,8 @@ pub struct Rebuild {
     /// How many shares of the streams are folded at the same time.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_SHARES)))]
     pub shares: u16,
-    /// Go over about so many positions a second at most, to leave more of the machine to others.
+    /// Go over about so many positions of history, and then rows of the tables, a second at most, to leave more of the machine to
+    /// others.
     #[arg(long, value_name = "N")]
     pub pace: Option<NonZeroU32>,
     /// Begin with the first event though an earlier rebuild was stopped on its way.

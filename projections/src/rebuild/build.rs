@@ -15,7 +15,8 @@ use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LOOK_EVERY, MOST_SHARES, PATIENCE, RebuildError, RebuildOptions, RebuildReport, TableReport, compare,
+    LOOK_EVERY, MOST_SHARES, PATIENCE, RebuildError, RebuildOptions, RebuildReport, TableReport,
+    compare::{self, Reading},
     pace::{self, Pace},
     plan::{self, Plan},
     share::Folding,
@@ -92,7 +93,7 @@ impl<P: Projector> Build<P> {
             let standing = hold::<P>(&tx).await?;
             if let Some(position) = standing.comparable_after(self.position()) {
                 self.fold_to(position, None, stop, progress).await?;
-                return self.compare(tx).await;
+                return self.compare(tx, Reading { pace: options.pace, stop }).await;
             }
             drop(tx);
             if Instant::now() > deadline || standing.sources == 0 {
@@ -217,7 +218,7 @@ impl<P: Projector> Build<P> {
     }
 
     /// Compares what both hold now. The snapshot is taken while the live one stands still; then it may go on.
-    async fn compare(&self, holding: Transaction<'_>) -> Result<RebuildReport, RebuildError> {
+    async fn compare(&self, holding: Transaction<'_>, reading: Reading<'_>) -> Result<RebuildReport, RebuildError> {
         let mut reader = connect(&self.pool, "read").await?;
         let snapshot = reader
             .build_transaction()
@@ -229,7 +230,8 @@ impl<P: Projector> Build<P> {
         holding.rollback().await?;
         let mut tables = Vec::new();
         for table in P::TABLES {
-            tables.push(compare::table(&snapshot, &self.schema, table).await?);
+            let report = compare::table(&snapshot, &self.schema, table, reading).await?;
+            tables.push(report.ok_or_else(|| self.stopped())?);
         }
         self.report(tables, false).await
     }
@@ -249,7 +251,9 @@ impl<P: Projector> Build<P> {
         self.fold_to(head.max(standing.furthest), None, stop, progress).await?;
         let mut tables = Vec::new();
         for table in P::TABLES {
-            let report = compare::table(&tx, &self.schema, table).await?;
+            // Without a pace: the live projection stands still meanwhile.
+            let report = compare::table(&tx, &self.schema, table, Reading { pace: None, stop }).await?;
+            let report = report.ok_or_else(|| self.stopped())?;
             if !report.equal() {
                 compare::repair(&tx, &self.schema, table).await?;
             }

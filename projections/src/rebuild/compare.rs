@@ -1,10 +1,26 @@
 //! Two copies of one table, row for row.
 
+use std::num::NonZeroU32;
+
 use deadpool_postgres::Transaction;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Row};
+use tokio_util::sync::CancellationToken;
+
+use super::pace::Pace;
 
 /// How many differing rows a report names.
 const NAMED: i64 = 5;
+
+/// How many of a table's pages are read at once, at a pace: some hundred rows.
+const PAGES: i64 = 8;
+
+/// How tables are read from end to end.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// So many rows a second at most, or as many as it goes.
+    pub(super) pace: Option<NonZeroU32>,
+    pub(super) stop: &'a CancellationToken,
+}
 
 /// How the rebuilt rows of one table compare with the live ones.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -53,20 +69,50 @@ pub(super) async fn key_of(client: &Client, table: &str) -> Result<Vec<String>, 
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// How many rows a table has, and the sum of their hashes: every column of every row counts, whatever their order.
-async fn digest(tx: &Transaction<'_>, schema: &str, table: &str) -> Result<(i64, String), Error> {
-    let sql = format!("SELECT count(*), coalesce(sum(hashtextextended(r::text, 0)), 0)::text FROM {schema}.{table} r");
-    let row = tx.query_one(&sql, &[]).await?;
-    Ok((row.get(0), row.get(1)))
+/// How many rows a table has, and the sum of their hashes: every column of every row counts, whatever their order. None when
+/// told to stop.
+async fn digest(tx: &Transaction<'_>, table: &str, reading: Reading<'_>) -> Result<Option<(i64, i128)>, Error> {
+    let sql = format!("SELECT count(*), coalesce(sum(hashtextextended(r::text, 0)), 0)::text FROM {table} r");
+    if reading.pace.is_none() {
+        return Ok(Some(counted(&tx.query_one(&sql, &[]).await?)));
+    }
+    let pages = format!("SELECT pg_relation_size('{table}') / current_setting('block_size')::bigint");
+    let pages: i64 = tx.query_one(&pages, &[]).await?.get(0);
+    let (pace, mut from, mut rows, mut sum) = (Pace::from(0, reading.pace), 0, 0, 0);
+    while from < pages {
+        let until = from + PAGES;
+        let some = format!("{sql} WHERE r.ctid >= '({from},0)' AND r.ctid < '({until},0)'");
+        let some = counted(&tx.query_one(&some, &[]).await?);
+        (from, rows, sum) = (until, rows + some.0, sum + some.1);
+        pace.keep(rows.cast_unsigned(), reading.stop).await;
+        if reading.stop.is_cancelled() {
+            return Ok(None);
+        }
+    }
+    Ok(Some((rows, sum)))
 }
 
-/// Compares `read.table` with `schema.table`: by their digests, and where those differ, row by row.
-pub(super) async fn table(tx: &Transaction<'_>, schema: &str, table: &'static str) -> Result<TableReport, Error> {
-    let (live, rebuilt) = (digest(tx, "read", table).await?, digest(tx, schema, table).await?);
+fn counted(row: &Row) -> (i64, i128) {
+    (
+        row.get(0),
+        row.get::<_, &str>(1).parse().expect("as many 64-bit numbers as can be counted add up to fewer than 128 bits"),
+    )
+}
+
+/// Compares `read.table` with `schema.table`: by their digests, and where those differ, row by row. None when told to stop.
+pub(super) async fn table(
+    tx: &Transaction<'_>,
+    schema: &str,
+    table: &'static str,
+    reading: Reading<'_>,
+) -> Result<Option<TableReport>, Error> {
+    let Some(live) = digest(tx, &format!("read.{table}"), reading).await? else { return Ok(None) };
+    let Some(rebuilt) = digest(tx, &format!("{schema}.{table}"), reading).await? else { return Ok(None) };
     if live != rebuilt {
-        return differences(tx, schema, table).await;
+        return differences(tx, schema, table).await.map(Some);
     }
-    Ok(TableReport { table, live: live.0, rebuilt: rebuilt.0, only_live: 0, only_rebuilt: 0, first: Vec::new() })
+    let (live, rebuilt) = (live.0, rebuilt.0);
+    Ok(Some(TableReport { table, live, rebuilt, only_live: 0, only_rebuilt: 0, first: Vec::new() }))
 }
 
 async fn differences(tx: &Transaction<'_>, schema: &str, table: &'static str) -> Result<TableReport, Error> {
