@@ -43,6 +43,11 @@ impl Cell {
         value.map_or(Self::Empty, Self::plain)
     }
 
+    /// Whether something is missing in the row: `true`, or nothing.
+    pub(crate) fn stale(stale: bool) -> Self {
+        Self::maybe(stale.then_some(true))
+    }
+
     /// An amount as a decimal number; the currency has a column of its own.
     pub(crate) fn amount(minor: i64, currency: &str) -> Self {
         let currency = Currency::from_code(currency);

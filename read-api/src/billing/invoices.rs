@@ -181,6 +181,7 @@ impl Tabular for InvoiceLine {
         "total",
         "tax",
         "open",
+        "stale",
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -196,6 +197,7 @@ impl Tabular for InvoiceLine {
             Cell::amount(self.total_minor, &self.currency),
             Cell::amount(self.tax_minor, &self.currency),
             Cell::amount(self.open_minor, &self.currency),
+            Cell::stale(self.stale),
         ]
     }
 }

@@ -174,6 +174,7 @@ impl Tabular for DirectoryMember {
         "credentials",
         "memberships",
         "completeness",
+        "stale",
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -197,6 +198,7 @@ impl Tabular for DirectoryMember {
             Cell::texts(self.credentials.iter().map(String::as_str)),
             Cell::texts(memberships.iter().map(String::as_str)),
             Cell::maybe(self.completeness),
+            Cell::stale(self.stale || self.memberships.iter().any(|membership| membership.stale)),
         ]
     }
 }

@@ -110,6 +110,7 @@ impl Tabular for CalendarEntry {
         "expected",
         "attended",
         "waitlisted",
+        "stale",
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -123,6 +124,7 @@ impl Tabular for CalendarEntry {
             Cell::plain(self.expected),
             Cell::plain(self.attended),
             Cell::plain(self.waitlisted),
+            Cell::stale(self.stale),
         ]
     }
 }

@@ -135,6 +135,7 @@ impl Tabular for AttendanceLine {
         "no_shows",
         "given_up",
         "waitlisted",
+        "stale",
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -150,6 +151,7 @@ impl Tabular for AttendanceLine {
             Cell::plain(self.no_shows),
             Cell::plain(self.given_up),
             Cell::plain(self.waitlisted),
+            Cell::stale(self.stale),
         ]
     }
 }

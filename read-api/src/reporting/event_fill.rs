@@ -145,6 +145,7 @@ impl Tabular for FillLine {
         "offered",
         "waitlisted",
         "available",
+        "stale",
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -162,6 +163,7 @@ impl Tabular for FillLine {
             Cell::plain(self.offered),
             Cell::plain(self.waitlisted),
             Cell::maybe(self.available),
+            Cell::stale(self.stale),
         ]
     }
 }

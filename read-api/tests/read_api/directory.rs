@@ -153,7 +153,7 @@ async fn a_table_of_members_runs_no_formula() {
     assert_eq!(
         lines[1],
         "00000000-0000-0000-0000-000000000ada,person,Nightingale-1,'=1+1,,'=1+1,ada@nightingale.example.org,'+34 1,\
-         Málaga,,ES,,RN,STD (current),50"
+         Málaga,,ES,,RN,STD (current),50,"
     );
     assert_eq!(lines.len(), 3);
 }

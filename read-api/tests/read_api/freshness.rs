@@ -232,6 +232,10 @@ async fn rows_of_a_stream_that_cannot_be_followed_say_so_and_no_others() {
     assert_eq!(stale("/v1/directory").await, (vec![story::ada().uuid().to_string()], "1".to_owned(), 1.into()));
     let one = world.get(&format!("/v1/members/{}", story::ada())).await.json();
     assert_eq!((&one["stale_streams"], &one["data"]["stale"]), (&1.into(), &true.into()));
+    let table = world.get("/v1/directory?format=csv").await;
+    let missing = |line: &&str| line.ends_with(",true");
+    let missing: Vec<_> = table.body.lines().filter(missing).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(missing, [story::ada().uuid().to_string()], "{}", table.body);
     // The reports count no names: nothing is missing there. And of others nobody learns anything.
     assert_eq!(stale("/v1/events").await, (vec![], String::new(), serde_json::Value::Null));
     let lawyer = world.get_as(&world.token("lawyers", &Role::ALL), "/v1/directory", &[]).await;
