@@ -82,7 +82,6 @@ pub(super) fn naive_fold(history: &[Fact]) -> BTreeMap<String, i64> {
     let mut standing: BTreeMap<(Uuid, Uuid, String), &str> = BTreeMap::new();
     let mut credentials: BTreeSet<(Uuid, String)> = BTreeSet::new();
     let mut totals: HashMap<Uuid, i64> = HashMap::new();
-    let (mut numbered, mut credited_drafts) = (BTreeSet::new(), HashMap::<Uuid, i64>::new());
     for Fact { tenant, stream, type_name, said, .. } in history {
         let minor = said["amount"]["minor"].as_i64().unwrap_or_default();
         let registration = || {
@@ -105,10 +104,7 @@ pub(super) fn naive_fold(history: &[Fact]) -> BTreeMap<String, i64> {
             }
             "InvoiceIssued" => {
                 add(format!("invoices {tenant} with a number"), 1);
-                // What was credited while it was a draft is no fact of the books: the issue takes less, or nothing.
-                let issued = totals[stream] > credited_drafts.remove(stream).unwrap_or_default();
-                add(format!("facts in the books {tenant}"), i64::from(issued));
-                numbered.insert(*stream);
+                add(format!("facts in the books {tenant}"), 1);
                 add(format!("invoiced {tenant}"), totals[stream]);
             }
             "PaymentReceived" => {
@@ -123,9 +119,15 @@ pub(super) fn naive_fold(history: &[Fact]) -> BTreeMap<String, i64> {
                 add(format!("facts in the books {tenant}"), 1);
                 add(format!("received {tenant}"), -minor);
             }
-            "InvoiceCredited" if !numbered.contains(stream) => *credited_drafts.entry(*stream).or_default() += minor,
             "PaymentReversed" | "InvoiceCredited" => add(format!("facts in the books {tenant}"), 1),
-            other => drop(standing_after(other).map(|after| standing.insert(registration(), after))),
+            "PlaceHeld" | "OfferAccepted" => drop(standing.insert(registration(), "held")),
+            "PlaceConfirmed" | "RegistrationConfirmed" => drop(standing.insert(registration(), "confirmed")),
+            "RegistrationWaitlisted" => drop(standing.insert(registration(), "waitlisted")),
+            "PaymentAwaited" => drop(standing.insert(registration(), "pending")),
+            "PlaceOffered" => drop(standing.insert(registration(), "offered")),
+            "RegistrationExpired" => drop(standing.insert(registration(), "expired")),
+            "RegistrationCancelled" => drop(standing.insert(registration(), "cancelled")),
+            _ => {}
         }
     }
     add("credentials".to_owned(), count(credentials.len()));
@@ -133,20 +135,6 @@ pub(super) fn naive_fold(history: &[Fact]) -> BTreeMap<String, i64> {
         add(format!("registrations {tenant} {event} {standing}"), 1);
     }
     figures
-}
-
-/// Where a registration stands after an event that is about where it stands.
-fn standing_after(type_name: &str) -> Option<&'static str> {
-    match type_name {
-        "PlaceHeld" | "OfferAccepted" => Some("held"),
-        "PlaceConfirmed" | "RegistrationConfirmed" => Some("confirmed"),
-        "RegistrationWaitlisted" => Some("waitlisted"),
-        "PaymentAwaited" => Some("pending"),
-        "PlaceOffered" => Some("offered"),
-        "RegistrationExpired" => Some("expired"),
-        "RegistrationCancelled" => Some("cancelled"),
-        _ => None,
-    }
 }
 
 /// The same figures as the read models have them.
