@@ -171,3 +171,18 @@ async fn a_chargeback_opens_the_invoice_again_and_takes_the_money_back() {
     let given_up = [("2200", -100), ("4900", -1_000), ("6800", 1_100)];
     assert_eq!(balances(&world, "2026-12-31").await, expected(&given_up));
 }
+
+#[tokio::test]
+async fn a_payment_of_which_nothing_is_taken_is_no_entry() {
+    let world = World::open().await;
+    let lines = vec![line(RevenueKind::Other, 1_000, None)];
+    let events = [
+        drafted(lines, "2026-01-01", "2026-01-31"),
+        issued(1),
+        paid(60, 1_100, "2026-01-05"),
+        paid(61, 0, "2026-01-06"),
+    ];
+    world.record(tenant(1), id(50), &events).await;
+    world.project::<ErpJournal>().await;
+    assert_eq!(world.count("SELECT count(DISTINCT record_id) FROM read.erp_journal_entry").await, 2);
+}
