@@ -220,12 +220,8 @@ impl<P: Projector> Build<P> {
     /// Compares what both hold now. The snapshot is taken while the live one stands still; then it may go on.
     async fn compare(&self, holding: Transaction<'_>, reading: Reading<'_>) -> Result<RebuildReport, RebuildError> {
         let mut reader = connect(&self.pool, "read").await?;
-        let snapshot = reader
-            .build_transaction()
-            .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await?;
+        let snapshot =
+            reader.build_transaction().isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;
         snapshot.query_one("SELECT 1", &[]).await?;
         holding.rollback().await?;
         let mut tables = Vec::new();

@@ -108,48 +108,52 @@ pub(super) async fn table(
 ) -> Result<Option<TableReport>, Error> {
     let Some(live) = digest(tx, &format!("read.{table}"), reading).await? else { return Ok(None) };
     let Some(rebuilt) = digest(tx, &format!("{schema}.{table}"), reading).await? else { return Ok(None) };
+    let mut report =
+        TableReport { table, live: live.0, rebuilt: rebuilt.0, only_live: 0, only_rebuilt: 0, first: Vec::new() };
     if live != rebuilt {
-        return differences(tx, schema, table).await.map(Some);
+        find_differing(tx, schema, &mut report).await?;
     }
-    let (live, rebuilt) = (live.0, rebuilt.0);
-    Ok(Some(TableReport { table, live, rebuilt, only_live: 0, only_rebuilt: 0, first: Vec::new() }))
+    Ok(Some(report))
 }
 
-async fn differences(tx: &Transaction<'_>, schema: &str, table: &'static str) -> Result<TableReport, Error> {
-    let key = key_of(tx.client(), table).await?.join(", ");
-    let sql = format!(
-        "WITH l AS (TABLE read.{table} EXCEPT TABLE {schema}.{table}),
-              r AS (TABLE {schema}.{table} EXCEPT TABLE read.{table}),
-              d AS (SELECT coalesce(to_jsonb(l), to_jsonb(r)) AS shown, to_jsonb(l) AS lj, to_jsonb(r) AS rj
-                      FROM l FULL JOIN r USING ({key}) ORDER BY {key} LIMIT {NAMED})
-         SELECT (SELECT count(*) FROM read.{table}), (SELECT count(*) FROM {schema}.{table}),
-                (SELECT count(*) FROM l), (SELECT count(*) FROM r),
-                ARRAY(SELECT (SELECT jsonb_object_agg(k.key, k.value) FROM jsonb_each(shown) k
-                               WHERE k.key = ANY (string_to_array('{key}', ', ')))::text FROM d),
-                ARRAY(SELECT coalesce((SELECT string_agg(a.key, ',' ORDER BY a.key) FROM jsonb_each(lj) a
-                               WHERE a.value IS DISTINCT FROM rj -> a.key AND rj IS NOT NULL), '') FROM d)"
-    );
-    let row = tx.query_one(&sql, &[]).await?;
-    let (keys, changed): (Vec<String>, Vec<String>) = (row.get(4), row.get(5));
-    let named = |columns: &str| columns.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    Ok(TableReport {
-        table,
-        live: row.get(0),
-        rebuilt: row.get(1),
-        only_live: row.get(2),
-        only_rebuilt: row.get(3),
-        first: keys.into_iter().zip(changed).map(|(key, at)| Difference { key, columns: named(&at) }).collect(),
-    })
-}
-
-/// Gives the live table the rebuilt rows: takes out what differs and puts in what is missing, so that readers see either
-/// the old rows or the new ones and rows that are right are not touched.
-pub(super) async fn repair(tx: &Transaction<'_>, schema: &str, table: &str) -> Result<(), Error> {
-    let key = key_of(tx.client(), table).await?.join(", ");
+/// Goes over both tables once, and keeps the keys of the rows that differ until the transaction ends: in a temporary table,
+/// since there may be as many as rows.
+async fn find_differing(tx: &Transaction<'_>, schema: &str, report: &mut TableReport) -> Result<(), Error> {
+    let table = report.table;
+    let (key, differing) = (key_of(tx.client(), table).await?.join(", "), differing(table));
     tx.batch_execute(&format!(
-        "DELETE FROM read.{table} WHERE ({key}) IN
-             (SELECT {key} FROM (TABLE read.{table} EXCEPT TABLE {schema}.{table}) differing);
-         INSERT INTO read.{table} (TABLE {schema}.{table} EXCEPT TABLE read.{table})"
+        "CREATE TEMP TABLE {differing} ON COMMIT DROP AS
+             SELECT {key}, NOT (l IS NULL) AS is_live, NOT (r IS NULL) AS is_rebuilt
+               FROM read.{table} l FULL JOIN {schema}.{table} r USING ({key}) WHERE l IS DISTINCT FROM r"
+    ))
+    .await?;
+    let many = format!("SELECT count(*) FILTER (WHERE is_live), count(*) FILTER (WHERE is_rebuilt) FROM {differing}");
+    let many = tx.query_one(&many, &[]).await?;
+    (report.only_live, report.only_rebuilt) = (many.get(0), many.get(1));
+    let first = format!(
+        "SELECT to_jsonb(k)::text,
+                ARRAY(SELECT a.key FROM jsonb_each(to_jsonb(l)) a
+                       WHERE NOT (r IS NULL) AND a.value IS DISTINCT FROM to_jsonb(r) -> a.key ORDER BY a.key)
+           FROM (SELECT {key} FROM {differing} ORDER BY {key} LIMIT {NAMED}) k
+           LEFT JOIN read.{table} l USING ({key}) LEFT JOIN {schema}.{table} r USING ({key}) ORDER BY {key}"
+    );
+    let first = tx.query(&first, &[]).await?;
+    report.first = first.iter().map(|row| Difference { key: row.get(0), columns: row.get(1) }).collect();
+    Ok(())
+}
+
+/// Where the keys of a table's rows that differ are.
+fn differing(table: &str) -> String {
+    format!("pg_temp.differing_{table}")
+}
+
+/// Gives the live table the rebuilt rows in place of those that were found to differ, so that readers see either the old
+/// rows or the new ones and rows that are right are not touched.
+pub(super) async fn repair(tx: &Transaction<'_>, schema: &str, table: &str) -> Result<(), Error> {
+    let (key, differing) = (key_of(tx.client(), table).await?.join(", "), differing(table));
+    tx.batch_execute(&format!(
+        "DELETE FROM read.{table} WHERE ({key}) IN (SELECT {key} FROM {differing} WHERE is_live);
+         INSERT INTO read.{table} SELECT r.* FROM {schema}.{table} r JOIN {differing} USING ({key})"
     ))
     .await
 }
