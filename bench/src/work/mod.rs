@@ -228,7 +228,7 @@ impl Bench {
     pub fn start(guildhall: PathBuf, size: Size, data: PathBuf) -> anyhow::Result<Self> {
         let runtime = Builder::new_multi_thread().enable_all().build()?;
         let (machine, peak, history) = (Machine::temporary()?, Cell::new(None), OnceCell::new());
-        Ok(Self { history, machine, size, data, guildhall, runtime, peak })
+        Ok(Self { machine, size, data, guildhall, runtime, peak, history })
     }
 
     /// How is measured, in words.
