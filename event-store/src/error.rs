@@ -36,6 +36,14 @@ pub enum StoreError {
         /// Whether the unit may have been stored nevertheless: send the same command again to learn it.
         may_be_stored: bool,
     },
+    /// What was asked for was taken out of the database.
+    #[error("positions {first} to {last} are archived; bring them back with `guildhall store attach FOLDER` first")]
+    Archived {
+        /// The first of the positions that are away.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
     /// The database refused this unit and would refuse it again. Nothing was stored.
     #[error("the database refused: {message} ({code})")]
     Refused {
@@ -80,12 +88,9 @@ pub enum LoadError {
 }
 
 impl StoreError {
-    /// What was asked for was taken out of the database.
-    pub(crate) fn archived(first: u64, last: u64) -> Self {
-        let reason = format!(
-            "positions {first} to {last} are archived; bring them back with `guildhall store attach FOLDER` first"
-        );
-        Self::Unavailable { reason, may_be_stored: false }
+    /// Whether the same may go well another time, without anything being wrong with it or with history.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Overloaded { .. } | Self::Archived { .. })
     }
 }
 

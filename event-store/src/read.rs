@@ -95,7 +95,7 @@ pub(crate) async fn archived_between(client: &Client, from: u64, to: u64) -> Res
             &[(&signed(from), Type::INT8), (&signed(to), Type::INT8)],
         )
         .await?;
-    row.map(|row| Ok(StoreError::archived(natural(&row, 0)?, natural(&row, 1)?))).transpose()
+    row.map(|row| Ok(StoreError::Archived { first: natural(&row, 0)?, last: natural(&row, 1)? })).transpose()
 }
 
 /// An error that names archived positions below this one; none where nothing below it was archived.

@@ -184,6 +184,9 @@ pub(crate) fn of_store(error: &StoreError) -> Status {
         StoreError::Unavailable { .. } | StoreError::Overloaded { .. } => {
             Status::unavailable("history is not available right now; try again")
         }
+        StoreError::Archived { first, last } => Status::failed_precondition(format!(
+            "positions {first} to {last} are archived; whoever runs this system can bring them back"
+        )),
         _ => Status::internal("history could not be read; the server's log says why"),
     }
 }

@@ -126,7 +126,7 @@ impl RunError {
                         || error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()
                 }
             },
-            Self::Store(error) => matches!(error, StoreError::Unavailable { .. } | StoreError::Overloaded { .. }),
+            Self::Store(error) => error.is_passing(),
             Self::NotClaimed { .. }
             | Self::OtherTransport { .. }
             | Self::OtherVersion { .. }

@@ -31,6 +31,9 @@ pub(crate) const READ_UNAVAILABLE: Kind = Kind {
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The data cannot be read at the moment",
 };
+/// The history that was asked for has been taken out of the database. Asking again does not help until it is brought back.
+pub(crate) const ARCHIVED: Kind =
+    Kind { word: "archived", status: StatusCode::SERVICE_UNAVAILABLE, title: "This part of history is archived" };
 /// No shape of the answer is one that `Accept` takes.
 pub(crate) const NOT_ACCEPTABLE: Kind = Kind {
     word: "not-acceptable",
@@ -89,6 +92,12 @@ pub(crate) fn of_postgres(error: &tokio_postgres::Error) -> Problem {
 pub(crate) fn of_store(error: StoreError) -> Problem {
     match error {
         StoreError::Unavailable { .. } | StoreError::Overloaded { .. } | StoreError::NotMigrated => unavailable(&error),
+        StoreError::Archived { first, last } => {
+            tracing::warn!(%error, "a read could not be answered");
+            let detail =
+                format!("Positions {first} to {last} are archived; whoever runs this system can bring them back.");
+            Problem::new(ARCHIVED, detail)
+        }
         StoreError::TooLarge { .. }
         | StoreError::Malformed(_)
         | StoreError::Refused { .. }
@@ -138,7 +147,7 @@ impl IntoResponses for AnyRead {
             ("500", "Something went wrong inside; it is logged under the request's id"),
             (
                 "503",
-                "The data cannot be read now, or, with `Prefer: handling=strict`, has not come as far as `at_least` asks; see `Retry-After`",
+                "The data cannot be read now or is archived, or, with `Prefer: handling=strict`, has not come as far as `at_least` asks; see `Retry-After`",
             ),
             ("504", "It took longer than the limit"),
         ] {

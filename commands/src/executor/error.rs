@@ -56,7 +56,9 @@ impl<E> From<StoreError> for ExecuteError<E> {
         match error {
             StoreError::Overloaded { retry_after } => Self::Overloaded { retry_after },
             StoreError::TooLarge { .. } => Self::TooLarge(error.to_string().into()),
-            StoreError::Unavailable { .. } | StoreError::NotMigrated => Self::Unavailable(error.to_string().into()),
+            StoreError::Unavailable { .. } | StoreError::Archived { .. } | StoreError::NotMigrated => {
+                Self::Unavailable(error.to_string().into())
+            }
             StoreError::Malformed(_)
             | StoreError::Refused { .. }
             | StoreError::Hole { .. }

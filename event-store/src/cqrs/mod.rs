@@ -158,9 +158,7 @@ impl From<CqrsError> for PersistenceError {
     fn from(error: CqrsError) -> Self {
         match error {
             CqrsError::Conflict { .. } => Self::OptimisticLockError,
-            CqrsError::Store(StoreError::Overloaded { .. } | StoreError::Unavailable { .. }) => {
-                Self::ConnectionError(Box::new(error))
-            }
+            CqrsError::Store(ref store) if store.is_passing() => Self::ConnectionError(Box::new(error)),
             CqrsError::Unreadable(_) | CqrsError::Json(_) => Self::DeserializationError(Box::new(error)),
             _ => Self::UnknownError(Box::new(error)),
         }

@@ -90,6 +90,23 @@ async fn the_feed_is_the_history_of_the_association_event_by_event() {
 }
 
 #[tokio::test]
+async fn who_asks_for_what_is_archived_is_told_which_positions_are_away() {
+    let world = two_associations().await;
+    // In little what `guildhall store archive` does.
+    let archive = "ALTER TABLE es.event_0 DISABLE TRIGGER refuse_change;
+                   DELETE FROM es.event_0 WHERE position <= 3;
+                   INSERT INTO es.archived (partition_name, first_position, last_position, manifest)
+                       VALUES ('event_x', 1, 3, '{}')";
+    world.store.pool().get().await.unwrap().batch_execute(archive).await.unwrap();
+    let refused = world.get("/v1/feed?after=0").await;
+    assert_eq!((refused.status, &*refused.problem()), (StatusCode::SERVICE_UNAVAILABLE, "archived"));
+    assert!(refused.body.contains("Positions 1 to 3 are archived"), "{}", refused.body);
+    assert_eq!(refused.header("retry-after"), "", "to ask again does not help");
+    let behind = world.get("/v1/feed?after=3&limit=1").await;
+    assert_eq!(behind.status, StatusCode::OK, "{}", behind.body);
+}
+
+#[tokio::test]
 async fn the_document_describes_what_is_sent() {
     let world = two_associations().await;
     let (items, _) = follow(&world, "limit=1000").await;
