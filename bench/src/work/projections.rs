@@ -134,8 +134,8 @@ async fn caught_up(url: &str, events: u64) -> anyhow::Result<()> {
 pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let history = bench.history()?;
     let database = history.copy(bench)?;
-    rebuilt(bench, history, &database, "all")?;
     let ours = Ours::resume(bench, database, history.secrets.clone())?;
+    rebuilt(bench, history, &ours.database, "all")?;
     let rate = peak(bench, &ours)? / 4.0;
     println!("  {rate:.0} commands a second");
     let runs = bench.in_turn(|| {

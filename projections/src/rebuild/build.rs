@@ -85,7 +85,7 @@ impl<P: Projector> Build<P> {
         self.catch_up(options.pace, stop, progress).await?;
         let mut live = connect(&self.pool, "read").await?;
         if options.repair {
-            return self.repair(&mut live, stop, progress).await;
+            return self.repair(&mut live, options.pace, stop, progress).await;
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -158,7 +158,9 @@ impl<P: Projector> Build<P> {
 
     /// Makes what follows from streams of several shares. From here on all is folded as the live projection does it.
     async fn complete(&mut self) -> Result<(), RebuildError> {
-        self.connection.batch_execute(&format!("ANALYZE {}", P::TABLES.join(", "))).await?;
+        // Some thousand rows say enough about keys; ten times as many keep others waiting.
+        let analyze = format!("SET default_statistics_target = 10; ANALYZE {}", P::TABLES.join(", "));
+        self.connection.batch_execute(&analyze).await?;
         let tx = self.connection.transaction().await?;
         P::complete(&tx).await?;
         plan::together_at(&tx, self.plan.target).await?;
@@ -195,7 +197,7 @@ impl<P: Projector> Build<P> {
         progress: &(impl Fn(u64, u64) + Send),
     ) -> Result<(), RebuildError> {
         let at_once = usize::try_from(pace::at_once(pace, BATCH as u64)).unwrap_or(BATCH);
-        let pace = Pace::from(self.position(), pace);
+        let mut pace = Pace::from(self.position(), pace);
         let mut parked = Parked::load(&self.connection, P::NAME).await?;
         while self.position() < target {
             if stop.is_cancelled() {
@@ -237,6 +239,7 @@ impl<P: Projector> Build<P> {
     async fn repair(
         &mut self,
         live: &mut ClientWrapper,
+        pace: Option<NonZeroU32>,
         stop: &CancellationToken,
         progress: &(impl Fn(u64, u64) + Send),
     ) -> Result<RebuildReport, RebuildError> {
@@ -245,10 +248,11 @@ impl<P: Projector> Build<P> {
         let standing = hold::<P>(&tx).await?;
         let head = self.store.head().await.map_err(RunError::from)?;
         self.fold_to(head.max(standing.furthest), None, stop, progress).await?;
+        // The live projection stands still meanwhile: whoever keeps a pace rests as long as that takes, and not longer.
+        let reading = Reading { pace: pace.map(|_| NonZeroU32::MAX), stop };
         let mut tables = Vec::new();
         for table in P::TABLES {
-            // Without a pace: the live projection stands still meanwhile.
-            let report = compare::table(&tx, &self.schema, table, Reading { pace: None, stop }).await?;
+            let report = compare::table(&tx, &self.schema, table, reading).await?;
             let report = report.ok_or_else(|| self.stopped())?;
             if !report.equal() {
                 compare::repair(&tx, &self.schema, table).await?;

@@ -78,7 +78,7 @@ async fn digest(tx: &Transaction<'_>, table: &str, reading: Reading<'_>) -> Resu
     }
     let pages = format!("SELECT pg_relation_size('{table}') / current_setting('block_size')::bigint");
     let pages: i64 = tx.query_one(&pages, &[]).await?.get(0);
-    let (pace, mut from, mut rows, mut sum) = (Pace::from(0, reading.pace), 0, 0, 0);
+    let (mut pace, mut from, mut rows, mut sum) = (Pace::from(0, reading.pace), 0, 0, 0);
     while from < pages {
         let until = from + PAGES;
         let some = format!("{sql} WHERE r.ctid >= '({from},0)' AND r.ctid < '({until},0)'");

@@ -40,8 +40,9 @@ pub struct RebuildOptions {
     /// How many shares of the streams are folded at the same time, 1 to [`MOST_SHARES`]. One that goes on after it was
     /// stopped keeps the number it was begun with.
     pub shares: u16,
-    /// About how many positions of history, and when tables are compared rows, are gone over in a second at most; as fast as it
-    /// goes where there is none, and where the live projection stands still meanwhile.
+    /// About how many positions of history, and when tables are compared rows, are gone over in a second at most, at rest for
+    /// half of the time at least. While the live projection stands still, only the rest is kept. As fast as it goes where there
+    /// is none.
     pub pace: Option<NonZeroU32>,
     /// How many positions one transaction goes over, for each of the shares: about as many events as it folds, where the
     /// projection reads them all. 1 to 100,000 divided by the shares.

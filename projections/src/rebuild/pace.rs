@@ -14,28 +14,32 @@ pub(super) fn at_once(pace: Option<NonZeroU32>, most: u64) -> u64 {
     pace.map_or(most, |pace| most.min(u64::from(pace.get()) / BURSTS)).max(1)
 }
 
-/// A pace that is kept from a position on.
+/// A pace that is kept from a position on, at rest for half of the time at least. Who is late does not hurry afterwards:
+/// what made him late keeps others waiting, too.
 pub(super) struct Pace {
     a_second: Option<NonZeroU32>,
-    from: u64,
-    began: Instant,
+    at: u64,
+    due: Instant,
+    since: Instant,
 }
 
 impl Pace {
     /// So many positions a second at most, or as many as it goes.
-    pub(super) fn from(from: u64, a_second: Option<NonZeroU32>) -> Self {
-        Self { a_second, from, began: Instant::now() }
+    pub(super) fn from(at: u64, a_second: Option<NonZeroU32>) -> Self {
+        let now = Instant::now();
+        Self { a_second, at, due: now, since: now }
     }
 
     /// Having reached this position, waits until it may go on, or until it is told to stop.
-    pub(super) async fn keep(&self, reached: u64, stop: &CancellationToken) {
-        if let Some(due) = self.due(reached) {
-            let _stopping = tokio::time::timeout_at(due, stop.cancelled()).await;
-        }
+    pub(super) async fn keep(&mut self, reached: u64, stop: &CancellationToken) {
+        let Some(due) = self.due(reached, Instant::now()) else { return };
+        let _stopping = tokio::time::timeout_at(due, stop.cancelled()).await;
+        (self.at, self.due, self.since) = (reached, due, Instant::now());
     }
 
-    fn due(&self, reached: u64) -> Option<Instant> {
-        self.a_second.map(|positions| self.began + Duration::from_secs(reached - self.from) / positions.get())
+    fn due(&self, reached: u64, now: Instant) -> Option<Instant> {
+        let slot = Duration::from_secs(reached - self.at) / self.a_second?.get();
+        Some((self.due + slot).max(now + (now - self.since)))
     }
 }
 
@@ -52,11 +56,24 @@ mod tests {
     }
 
     #[test]
-    fn a_position_is_due_by_its_distance_from_the_first() {
+    fn a_position_is_due_by_its_distance_from_the_one_before() {
         let pace = Pace::from(1_000, NonZeroU32::new(100));
-        assert_eq!(pace.due(1_050), Some(pace.began + Duration::from_millis(500)));
-        assert_eq!(pace.due(1_000), Some(pace.began));
-        assert_eq!(Pace::from(1_000, None).due(1_050), None);
+        let soon = pace.due + Duration::from_millis(1);
+        assert_eq!(pace.due(1_050, soon), Some(pace.due + Duration::from_millis(500)));
+        let woken = Pace { since: soon, ..pace };
+        assert_eq!(
+            woken.due(1_001, soon),
+            Some(woken.due + Duration::from_millis(10)),
+            "the time of waking up is in it"
+        );
+        assert_eq!(Pace::from(1_000, None).due(1_050, soon), None);
+    }
+
+    #[test]
+    fn who_is_late_rests_as_long_as_that_took_and_hurries_no_more_than_before() {
+        let pace = Pace::from(0, NonZeroU32::new(100));
+        let late = pace.due + Duration::from_secs(3);
+        assert_eq!(pace.due(1, late), Some(late + Duration::from_secs(3)));
     }
 
     #[tokio::test]

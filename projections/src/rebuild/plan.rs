@@ -68,10 +68,10 @@ impl Plan {
         }
         for table in P::TABLES {
             let key = compare::key_of(client, table).await?.join(", ");
-            // The primary key is all that folding needs.
+            // The primary key is all that folding needs. What is to be known of the rows is asked once, when all are there.
             let create = format!(
                 "CREATE UNLOGGED TABLE {schema}.{table} (LIKE read.{table} INCLUDING ALL EXCLUDING INDEXES, \
-                 PRIMARY KEY ({key}))"
+                 PRIMARY KEY ({key})) WITH (autovacuum_enabled = false)"
             );
             client.batch_execute(&create).await?;
         }

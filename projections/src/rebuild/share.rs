@@ -46,7 +46,7 @@ impl<P: Projector> Folding<P> {
         let mut reading = JoinSet::new();
         let ranges = Ranges { after: from, target: self.target, length: self.range };
         reading.spawn(read::<P>(self.store.clone(), self.share, ranges, sender));
-        let pace = Pace::from(from, self.pace);
+        let mut pace = Pace::from(from, self.pace);
         while !self.stop.is_cancelled()
             && let Some(read) = ahead.recv().await
         {

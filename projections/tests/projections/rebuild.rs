@@ -68,7 +68,8 @@ async fn a_tampered_row_is_named_and_repaired() {
     assert_eq!(payments.first.len(), 3, "a row on one side, a row on the other, and a row that is gone");
     assert!(payments.first.iter().all(|row| row.columns.is_empty()), "{:?}", payments.first);
 
-    let report = world.rebuild::<ErpJournal>(repair()).await.unwrap();
+    let at_a_pace = RebuildOptions { pace: NonZeroU32::new(100_000), ..repair() };
+    let report = world.rebuild::<ErpJournal>(at_a_pace).await.unwrap();
     assert!(report.repaired);
     assert_eq!(world.dump(ErpJournal::TABLES).await, before);
     let report = world.rebuild::<ErpJournal>(compare()).await;
