@@ -1,14 +1,16 @@
 """Has somebody else's library check our webhooks: `standardwebhooks` of PyPI, which the specification's authors publish.
 
-    URL=http://127.0.0.1:8080 TOKEN=… python3 tools/webhooks/check.py
+    URL=http://127.0.0.1:8080 TOKEN=… [CERTIFICATES=DIR] python3 tools/webhooks/check.py
 
 Makes a webhook at a server of its own, has every event of the association sent there, checks each message, sees that
 what was tampered with is refused, and compares what came with the feed. The node must run with
-`webhooks.allow_insecure = true`, because this server is on the same machine and has no certificate.
+`webhooks.allow_insecure = true`, because this server is on the same machine. With a folder of certificates it speaks TLS,
+as `trusted.pem`, whom the node must trust; and sees that nothing is sent to `unknown.pem`, whom it must not.
 """
 
 import json
 import os
+import ssl
 import sys
 import threading
 import urllib.request
@@ -20,9 +22,9 @@ PATIENCE = 120  # seconds
 
 
 class Partner:
-    """A server that keeps what it gets."""
+    """A server that keeps what it gets; with a certificate and its key, over TLS."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.got = []
         self.changed = threading.Condition()
         partner = self
@@ -42,8 +44,12 @@ class Partner:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.server.server_port}/hook"
 
     def wait_for(self, count):
         with self.changed:
@@ -93,8 +99,20 @@ def tampered(body, headers, other):
     yield "no signature", body, changed(webhook_signature="")
 
 
+def send_nothing_to(stranger):
+    """Sees that a server whose certificate nobody vouches for gets nothing."""
+    path = "/v1/webhooks/" + call("POST", "/v1/webhooks", {"url": stranger.url})["webhook"]["webhook_id"]
+    said = call("POST", path + "/ping")
+    call("DELETE", path)
+    assert not said["delivered"] and "certificate" in said["detail"], said
+    assert not stranger.got, "a message went to somebody unknown"
+
+
 def main():
-    partner = Partner()
+    certificates = os.environ.get("CERTIFICATES")
+    if certificates:
+        send_nothing_to(Partner(f"{certificates}/unknown.pem"))
+    partner = Partner(certificates and f"{certificates}/trusted.pem")
     made = call("POST", "/v1/webhooks", {"url": partner.url, "from": "beginning"})
     path, secret = "/v1/webhooks/" + made["webhook"]["webhook_id"], made["secret"]
     try:
@@ -126,7 +144,8 @@ def main():
         assert headers["webhook-id"] == events[-1]["id"], "sent again, a message has its old id"
     finally:
         call("DELETE", path)
-    print(f"{len(events)} messages verified, {refused} tampered ones refused, two secrets at once, one message again")
+    over = "TLS" if certificates else "plain HTTP"
+    print(f"{len(events)} messages over {over} verified, {refused} tampered ones refused, two secrets at once, one message again")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ pub(crate) struct Server {
     config: Config,
     child: Option<Child>,
     address: String,
+    trusted: Option<PathBuf>,
 }
 
 impl Server {
@@ -58,7 +59,7 @@ impl Server {
     fn at_home(home: TempDir, config: Config) -> Self {
         let text = toml::to_string(&config).expect("a configuration is TOML");
         std::fs::write(home.path().join("guildhall.toml"), text).expect("the configuration is written");
-        Self { home, config, child: None, address: String::new() }
+        Self { home, config, child: None, address: String::new(), trusted: None }
     }
 
     /// Another process of the same installation; it does not run yet.
@@ -115,6 +116,11 @@ impl Server {
         self.child = Some(child);
     }
 
+    /// Lets it trust the certificates in this file, and no other, from its next start on.
+    pub(crate) fn trust(&mut self, certificates: &Path) {
+        self.trusted = Some(certificates.to_owned());
+    }
+
     /// Where it serves.
     pub(crate) fn url(&self) -> &str {
         &self.address
@@ -146,7 +152,8 @@ impl Server {
             .arg(self.config_file())
             .args(arguments)
             .env_remove("DATABASE_URL")
-            .env_remove("KAFKA_BROKERS");
+            .env_remove("KAFKA_BROKERS")
+            .envs(self.trusted.as_ref().map(|file| ("SSL_CERT_FILE", file)));
         command
     }
 
