@@ -130,15 +130,14 @@ async fn caught_up(url: &str, events: u64) -> anyhow::Result<()> {
 
 /// Commands at a quarter of the peak, beside queries, from the beginning of a rebuild of all read models to its end; and the
 /// same without a rebuild for as long: what Postgres tidies up after commands now and then is no rebuild's doing. Here, too,
-/// read models that are there are the rule.
+/// read models that are there are the rule. Each run has a history of its own, since its commands double it.
 pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
     let history = bench.history()?;
-    let database = history.copy(bench)?;
-    let ours = Ours::resume(bench, database, history.secrets.clone())?;
-    rebuilt(bench, history, &ours.database, "all")?;
-    let rate = peak(bench, &ours)? / 4.0;
-    println!("  {rate:.0} commands a second");
-    let runs = bench.in_turn(|| {
+    bench.in_turn(|| {
+        let ours = Ours::resume(bench, history.copy(bench)?, history.secrets.clone())?;
+        rebuilt(bench, history, &ours.database, "all")?;
+        let rate = peak(bench, &ours)? / 4.0;
+        println!("  {rate:.0} commands a second");
         let (over, began) = (AtomicBool::new(false), Instant::now());
         let mut command = rebuilding(&bench.guildhall, "all");
         command.args(["--pace", PACE, "--shares", "1"]);
@@ -155,10 +154,9 @@ pub fn command_p99(bench: &Bench) -> anyhow::Result<Vec<Run>> {
         })?;
         let took = began.elapsed();
         let without = p99(bench, &ours, rate, |elapsed| elapsed >= took)?;
+        ours.node.stop()?;
         Ok(Run { ours: during, baseline: Some(without) })
-    })?;
-    ours.node.stop()?;
-    Ok(runs)
+    })
 }
 
 /// The p99 of commands at a rate, while queries are answered, until it is over.
